@@ -1,0 +1,1 @@
+//! Criterion parts and the pipeline in ticks and instructions per packet.

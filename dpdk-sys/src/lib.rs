@@ -1,0 +1,1 @@
+//! Generated FFI to the system libdpdk with a C shim for inline functions.

@@ -1,0 +1,1 @@
+//! What a conversation may do: flow table, TCP state, security groups, NAT bindings, ageing.

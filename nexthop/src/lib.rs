@@ -1,0 +1,1 @@
+//! Where a packet goes: VRFs, FIBs, next hops, ECMP groups, labels, VNIs.

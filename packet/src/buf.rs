@@ -1,0 +1,132 @@
+//! What the data path asks of a packet's memory, so that the same pipeline runs on DPDK mbufs and on
+//! plain memory in tests.
+
+/// Bytes kept free in front of a received frame. The deepest encapsulation (VXLAN over IPv6) needs 84.
+pub const HEADROOM: usize = 128;
+
+/// What is known about the checksum of the packet's (innermost) transport header (SEMANTICS: checksums).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum L4Checksum {
+    /// Nothing is known; the field is whatever the sender wrote.
+    #[default]
+    Unknown,
+    /// The device or we verified it.
+    Verified,
+    /// The field holds only the folded pseudo header: somebody still has to complete it.
+    Partial,
+}
+
+/// A frame in one contiguous piece of memory, with room in front of it.
+pub trait PacketBuf {
+    /// The frame, from the first byte of the outermost header.
+    fn data(&self) -> &[u8];
+    /// The frame, writable.
+    fn data_mut(&mut self) -> &mut [u8];
+    /// Bytes free in front of the frame.
+    fn headroom(&self) -> usize;
+    /// Bytes free behind the frame.
+    fn tailroom(&self) -> usize;
+    /// Grows the frame by `n` bytes at the front; `false` (and no change) without room.
+    #[must_use]
+    fn grow_front(&mut self, n: usize) -> bool;
+    /// Takes `n` bytes off the front; `false` (and no change) if the frame is shorter.
+    #[must_use]
+    fn shrink_front(&mut self, n: usize) -> bool;
+    /// Grows the frame by `n` (uninitialised or old) bytes at the end; `false` (and no change) without room.
+    #[must_use]
+    fn grow_back(&mut self, n: usize) -> bool;
+    /// Cuts the frame to `len` bytes; longer than the frame is no change.
+    fn truncate(&mut self, len: usize);
+    /// What is known about the transport checksum.
+    fn l4_checksum(&self) -> L4Checksum;
+    /// Changes what is known about the transport checksum.
+    fn set_l4_checksum(&mut self, state: L4Checksum);
+
+    /// Length of the frame in bytes.
+    #[inline]
+    fn len(&self) -> usize {
+        self.data().len()
+    }
+    /// Whether the frame has no byte at all.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Asks the cache for the first bytes of the frame.
+    #[inline]
+    fn prefetch(&self) {}
+}
+
+/// A frame in plain memory: the tests' and the explainer's packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryBuf {
+    memory: Vec<u8>,
+    start: usize,
+    end: usize,
+    l4: L4Checksum,
+}
+
+impl MemoryBuf {
+    /// A copy of `frame` with [`HEADROOM`] in front and `tailroom` bytes behind it.
+    #[must_use]
+    pub fn with_tailroom(frame: &[u8], tailroom: usize) -> Self {
+        let mut memory = vec![0; HEADROOM + frame.len() + tailroom];
+        memory[HEADROOM..HEADROOM + frame.len()].copy_from_slice(frame);
+        Self { memory, start: HEADROOM, end: HEADROOM + frame.len(), l4: L4Checksum::Unknown }
+    }
+
+    /// A copy of `frame` with room like an mbuf's.
+    #[must_use]
+    pub fn new(frame: &[u8]) -> Self {
+        Self::with_tailroom(frame, 2048_usize.saturating_sub(frame.len()))
+    }
+}
+
+impl PacketBuf for MemoryBuf {
+    #[inline]
+    fn data(&self) -> &[u8] {
+        &self.memory[self.start..self.end]
+    }
+    #[inline]
+    fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.end]
+    }
+    #[inline]
+    fn headroom(&self) -> usize {
+        self.start
+    }
+    #[inline]
+    fn tailroom(&self) -> usize {
+        self.memory.len() - self.end
+    }
+    #[inline]
+    fn grow_front(&mut self, n: usize) -> bool {
+        let room = n <= self.start;
+        self.start -= if room { n } else { 0 };
+        room
+    }
+    #[inline]
+    fn shrink_front(&mut self, n: usize) -> bool {
+        let long = n <= self.end - self.start;
+        self.start += if long { n } else { 0 };
+        long
+    }
+    #[inline]
+    fn grow_back(&mut self, n: usize) -> bool {
+        let room = n <= self.tailroom();
+        self.end += if room { n } else { 0 };
+        room
+    }
+    #[inline]
+    fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start.saturating_add(len));
+    }
+    #[inline]
+    fn l4_checksum(&self) -> L4Checksum {
+        self.l4
+    }
+    #[inline]
+    fn set_l4_checksum(&mut self, state: L4Checksum) {
+        self.l4 = state;
+    }
+}

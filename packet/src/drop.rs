@@ -1,0 +1,119 @@
+//! Every way a packet can end without going on. This table is the only place: names, help, metrics and
+//! CLI output come from it. Names are stable; numbers are not.
+
+macro_rules! drop_reasons {
+    ($($variant:ident $name:literal $help:literal)*) => {
+        /// Why a packet was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl DropReason {
+            /// All reasons, in table order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The stable name: `no_route`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One sentence for an operator.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    // parse
+    Truncated            "truncated"              "A header or the length it announces is longer than the frame."
+    InvalidIpVersion     "invalid_ip_version"     "The version field is neither 4 nor 6, or not the one the link layer announced."
+    InvalidIpHeader      "invalid_ip_header"      "IPv4 header length, total length or IPv6 extension header chain is impossible."
+    InvalidIpChecksum    "invalid_ip_checksum"    "The IPv4 header checksum is wrong (RFC 791)."
+    InvalidAddress       "invalid_address"        "The source is multicast, broadcast or unspecified, or an address is a loopback address."
+    InvalidL4            "invalid_l4"             "The transport header is impossible (TCP data offset, UDP length)."
+    UnsupportedEtherType "unsupported_ethertype"  "The frame carries neither IPv4, IPv6 nor ARP."
+    UnsupportedVlan      "unsupported_vlan"       "A VLAN tag that no interface takes."
+    MultiSegment         "multi_segment"          "The frame is longer than one buffer of the mempool."
+    // classify
+    InterfaceUnknown     "interface_unknown"      "No interface stands behind the port."
+    InterfaceDown        "interface_down"         "The interface is administratively down or being removed."
+    WrongMac             "wrong_mac"              "The destination MAC is neither the interface's nor a group address."
+    InvalidLabel         "invalid_label"          "No MPLS label object with this value."
+    InvalidVni           "invalid_vni"            "No VNI object with this value."
+    InvalidTunnel        "invalid_tunnel"         "The tunnel header is malformed (GRE version, VXLAN flags, label stack)."
+    TunnelChecksum       "tunnel_checksum"        "The checksum of the outer UDP or GRE header is wrong."
+    MplsTtl              "mpls_ttl"               "The label's TTL is 0."
+    EcnDecap             "ecn_decap"              "Outer CE on an inner packet that is not ECN-capable (RFC 6040)."
+    NotForUs             "not_for_us"             "The outer destination is not an address of this node."
+    OuterFragment        "outer_fragment"         "A fragmented tunnel packet."
+    // local
+    InvalidArp           "invalid_arp"            "A malformed ARP packet, or one whose sender is not the interface's."
+    InvalidNd            "invalid_nd"             "A malformed neighbour discovery message (RFC 4861 §7.1)."
+    ArpNotOurs           "arp_not_ours"           "An ARP or neighbour request for an address nobody answers for here."
+    PuntLimit            "punt_limit"             "The rate limit of the punt class is exceeded."
+    PuntQueue            "punt_queue"             "The queue to the control thread is full."
+    // flow
+    InvalidSource        "invalid_source"         "The source address or MAC is not the interface's, or RPF failed."
+    SecurityGroup        "security_group"         "No security group rule allows it."
+    FlowDenied           "flow_denied"            "A flow pinned by a controller denies it."
+    FlowTableFull        "flow_table_full"        "The flow table has no room."
+    FlowLimitInterface   "flow_limit_interface"   "The interface has as many sessions as it may."
+    FlowLimitDenied      "flow_limit_denied"      "The share of the table for refused flows is used up."
+    TcpNoSyn             "tcp_no_syn"             "A TCP packet of no known flow, and the interface picks none up in mid-stream."
+    TcpInvalid           "tcp_invalid"            "TCP flags that no packet may have, or a reset outside the window (RFC 5961)."
+    NoLocalMember        "no_local_member"        "A service packet from the fabric, and no backend lives here."
+    NatDirection         "nat_direction"          "The floating IP does not allow sessions in this direction."
+    NatPort              "nat_port"               "The floating IP maps other ports only."
+    IcmpErrorNoFlow      "icmp_error_no_flow"     "An ICMP error that quotes no known flow."
+    FragmentNoFirst      "fragment_no_first"      "A fragment whose first fragment was not seen in time."
+    FragmentTiny         "fragment_tiny"          "A first fragment without the whole transport header."
+    FragmentOverlap      "fragment_overlap"       "Overlapping fragments (RFC 5722)."
+    FragmentLimit        "fragment_limit"         "Too many fragments or datagrams are held."
+    // route
+    NoRoute              "no_route"               "No prefix covers the destination."
+    Discard              "discard"                "The route's next hop is discard."
+    Reject               "reject"                 "The route's next hop is reject."
+    NextHopUnknown       "next_hop_unknown"       "The next hop does not exist (any more)."
+    NextHopUnresolved    "next_hop_unresolved"    "The tunnel's destination cannot be resolved in its transport VRF."
+    EcmpEmpty            "ecmp_empty"             "The ECMP group has no member with weight."
+    LookupLoop           "lookup_loop"            "Too many VRF translations."
+    TtlExceeded          "ttl_exceeded"           "TTL or hop limit ended here."
+    TooBig               "too_big"                "Larger than the path's MTU, and may not be fragmented."
+    MulticastNoRoute     "multicast_no_route"     "Multicast or broadcast without a replication next hop."
+    NeighbourQueue       "neighbour_queue"        "More packets than may wait for an unresolved neighbour."
+    NeighbourFailed      "neighbour_failed"       "The neighbour does not answer."
+    NoSourceAddress      "no_source_address"      "The tunnel has no source address of the outer family."
+    // transmit
+    Headroom             "headroom"               "No room in front of the frame for the encapsulation."
+    TxFull               "tx_full"                "The transmit ring is full."
+    TxDown               "tx_down"                "The out interface is down or gone."
+    NoBuffer             "no_buffer"              "The mempool is empty."
+}
+
+impl std::fmt::Display for DropReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DropReason;
+
+    #[test]
+    fn names_are_unique_and_fit_an_operators_grep() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::COUNT);
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')));
+    }
+}

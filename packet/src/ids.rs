@@ -1,0 +1,64 @@
+//! The names that cross rooms: ids are values chosen by the controller, never pointers.
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// The id as a table index.
+            #[inline]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(/// A routing table, 0..=65535. VRF 0 is the fabric's by convention.
+    VrfId(u16));
+id!(/// An interface (Contrail: vif), 1..=65535; 0 means "none".
+    InterfaceId(u16));
+id!(/// A next hop, 24 bits; 0 is the built-in discard.
+    NextHopId(u32));
+id!(/// A resolved neighbour's slot in the adjacency table of one generation.
+    AdjacencyId(u32));
+id!(/// A set of security groups carried by a route, interned by the control side; 0 is the empty set.
+    GroupSetId(u16));
+id!(/// One of the daemon's workers, 0-based.
+    WorkerId(u8));
+id!(/// A DPDK port number.
+    PortId(u16));
+
+/// A label or VNI as the data path carries it: 24 bits are enough for both.
+/// `Label::NONE` where there is none; MPLS labels use the low 20 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Label(pub u32);
+
+impl Label {
+    /// No label or VNI.
+    pub const NONE: Self = Self(0xff_ffff);
+    /// IPv4 explicit null (RFC 3032 §2.1).
+    pub const IPV4_EXPLICIT_NULL: Self = Self(0);
+    /// IPv6 explicit null (RFC 3032 §2.1).
+    pub const IPV6_EXPLICIT_NULL: Self = Self(2);
+    /// Implicit null: never on the wire (RFC 3032 §2.1).
+    pub const IMPLICIT_NULL: Self = Self(3);
+
+    /// Whether there is one.
+    #[inline]
+    #[must_use]
+    pub const fn is_some(self) -> bool {
+        self.0 != Self::NONE.0
+    }
+}

@@ -1,0 +1,1 @@
+//! How control and workers share without locks: snapshot publication, single-writer counters, event rings.

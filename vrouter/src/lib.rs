@@ -1,0 +1,1 @@
+//! The process: ports, workers, pipeline, control thread, agent server.
