@@ -1,4 +1,5 @@
 //! The text form of objects: what is read, what is refused, and that printing and reading are inverses.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use agent_api::{
     FILE_DESCRIPTOR_SET, key_of,
