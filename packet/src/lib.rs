@@ -4,11 +4,25 @@
 #![deny(unsafe_code)]
 
 pub mod buf;
+mod bytes;
+pub mod checksum;
+mod crc32c;
 pub mod drop;
+pub mod encap;
+mod extension;
+pub mod hash;
 pub mod ids;
 pub mod meta;
+pub mod parse;
+pub mod protocol;
+mod quoted;
+pub mod rewrite;
+mod wide;
 
 pub use buf::{L4Checksum, MemoryBuf, PacketBuf};
 pub use drop::DropReason;
+pub use extension::{Fragment, fragment};
 pub use ids::{AdjacencyId, GroupSetId, InterfaceId, Label, NextHopId, PortId, VrfId, WorkerId};
 pub use meta::{Address, Facts, Meta};
+pub use quoted::{Quoted, quoted};
+pub use wide::prefetch;

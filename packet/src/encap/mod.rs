@@ -1,0 +1,19 @@
+//! Tunnels: headers built once by the control side and copied in front of packets, and the way back.
+//!
+//! A [`Template`] is right-aligned: every header that lies behind the link layer has a constant distance from
+//! the end, whether there is a VLAN tag or not. [`push`] copies a fixed 64 bytes (96 for the deep ones) over the
+//! headroom, patches what differs per packet at those constant places, and gives back what was too much.
+
+mod mpls_over_gre;
+mod mpls_over_udp;
+mod pop;
+mod push;
+mod template;
+mod vxlan;
+
+pub use pop::{Tunnel, ecn_decapsulate, pop};
+pub use push::{EthernetHeader, Fields, push, push_ethernet};
+pub use template::{Encapsulation, Template, TunnelSpec};
+
+/// A MAC address.
+pub type Mac = [u8; 6];
