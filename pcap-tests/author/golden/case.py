@@ -5,7 +5,7 @@ import ipaddress
 import pathlib
 
 from . import files
-from .topology import FABRIC_MAC, NODE, UNDERLAY, Peer, Port, Tunnel
+from .topology import FABRIC_MAC, NODE, ROUTER_MAC, UNDERLAY, Peer, Port, Tunnel
 from .wire import GATEWAY_MAC, VXLAN_L3, family
 
 KINDS = ("vrf", "security_group", "interface", "next_hop", "mpls_label", "vni", "route", "floating_ip", "flow")
@@ -28,13 +28,13 @@ def case(semantics=(), requires=(), name=None, intent=None, **arguments):
 
 
 def key_of(item):
-    """The API key that deletes an object."""
+    """An object with its key fields only: what `delete:` names."""
     (kind, fields), = item.items()
-    if kind == "route":
-        return {"route": {k: fields[k] for k in ("vrf", "prefix", "origin") if k in fields}}
-    if kind == "flow":
-        return {"flow": {k: v for k, v in fields.items() if k != "action"}}
-    return {kind: fields[{"mpls_label": "label", "vni": "vni"}.get(kind, "id")]}
+    keys = {
+        "route": ("vrf", "prefix", "origin"), "mpls_label": ("label",), "vni": ("vni",),
+        "flow": tuple(k for k in fields if k != "action"),
+    }.get(kind, ("id",))
+    return {kind: {k: fields[k] for k in keys if k in fields}}
 
 
 def changed(item, **fields):
@@ -101,7 +101,6 @@ class Case:
     def tunnel(self, kind, peer: Peer, outer=4, neighbour=True, mtu=None, **fields):
         """A tunnel next hop towards `peer`, whose MAC is known."""
         if kind == VXLAN_L3:
-            from .topology import ROUTER_MAC
             fields.setdefault("router_mac", ROUTER_MAC)
         number = self.next_hop(tunnel={"encapsulation": kind, "destination": peer.address(outer), **fields}, mtu=mtu)
         if neighbour:
@@ -133,7 +132,7 @@ class Case:
             self.vrf(vrf)
         return self.put(kind, **{key: value}, next_hop=to and to.next_hop, vrf=vrf)
 
-    def group(self, number, *rules):
+    def security_group(self, number, *rules):
         """A security group; its rules are numbered from 1."""
         return self.put("security_group", id=number, name=f"sg{number}",
                         rules=[{"id": i, **rule} for i, rule in enumerate(rules, 1)])

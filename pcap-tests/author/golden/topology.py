@@ -9,7 +9,7 @@ MACs are static neighbours unless a case is about resolving them.
 from dataclasses import dataclass, field
 
 from .wire import (
-    ENTROPY, GATEWAY_MAC, GRE, MPLS, MPLS_GRE, MPLS_PORT, MPLS_UDP, UDP, VXLAN, VXLAN_PORT,
+    ENTROPY, GATEWAY_MAC, GRE, MPLS, MPLS_GRE, MPLS_PORT, MPLS_UDP, UDP, VXLAN, VXLAN_L3, VXLAN_PORT,
     Ether, family, label_of, outer,
 )
 
@@ -103,6 +103,12 @@ class Tunnel:
     outer: int
     put: dict
 
+    def but(self, **fields):
+        """The API object with other fields in its tunnel; None takes one away."""
+        (_, old), = self.put.items()
+        tunnel = {k: v for k, v in {**old["tunnel"], **fields}.items() if v is not None}
+        return {"next_hop": {**old, "tunnel": tunnel}}
+
     def to_peer(self, inner, label, **fields):
         """The frame in which the vRouter sends `inner` to the peer."""
         return encapsulate(self.kind, NODE[self.outer], self.peer.address(self.outer), inner, label,
@@ -123,3 +129,15 @@ def plain_to_peer(packet, peer):
 def plain_to_node(packet, peer):
     """An IP packet that a peer hands to the vRouter without tunnel."""
     return Ether(src=peer.mac, dst=FABRIC_MAC) / packet
+
+
+# The tenant's world: addresses by family.
+VM = {4: "10.1.1.3", 6: "2001:db8:1::3"}
+VM2 = {4: "10.1.1.4", 6: "2001:db8:1::4"}
+REMOTE = {4: "10.1.2.7", 6: "2001:db8:2::7"}
+REMOTE2 = {4: "10.1.2.8", 6: "2001:db8:2::8"}
+REMOTE_NET = {4: "10.1.2.0/24", 6: "2001:db8:2::/64"}
+OUTSIDE = {4: "172.16.0.100", 6: "2001:db8:c::100"}
+ANY = {4: "0.0.0.0/0", 6: "::/0"}
+HOST = {4: 32, 6: 128}
+SHORT = {MPLS_UDP: "mpls_udp", MPLS_GRE: "mpls_gre", VXLAN_L3: "vxlan"}

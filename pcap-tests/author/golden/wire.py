@@ -157,3 +157,12 @@ def edit(packet, offset, value):
     frame = bytearray(bytes(packet))
     frame[offset : offset + len(value)] = value
     return bytes(frame)
+
+
+def with_body(frame, body, **fields):
+    """The Ethernet and IPv4 headers of `frame` with other bytes behind them; lengths and checksum agree."""
+    header = IP(bytes(frame[IP])[:20])
+    del header.len, header.chksum
+    for name, value in fields.items():
+        setattr(header, name, value)
+    return bytes(Ether(src=frame.src, dst=frame.dst) / header / Raw(bytes(body)))

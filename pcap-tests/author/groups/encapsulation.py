@@ -2,11 +2,6 @@
 
 from golden import *
 
-VM = {4: "10.1.1.3", 6: "2001:db8:1::3"}
-REMOTE = {4: "10.1.2.7", 6: "2001:db8:2::7"}
-REMOTE_NET = {4: "10.1.2.0/24", 6: "2001:db8:2::/64"}
-SHORT = {MPLS_UDP: "mpls_udp", MPLS_GRE: "mpls_gre", VXLAN_L3: "vxlan"}
-
 
 def leaves(c, kind, inner, outer):
     vm = c.vm("vm1", VM[4], VM[6])
