@@ -52,6 +52,20 @@ pub trait PacketBuf {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Makes the frame end with `bytes`, written at `at`, whether it was longer or shorter; `false` (and no
+    /// change) if there is no byte at `at` or no room behind the frame.
+    #[must_use]
+    fn replace_from(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let (old, new) = (self.len(), at + bytes.len());
+        if at > old || (new > old && !self.grow_back(new - old)) {
+            return false;
+        }
+        self.truncate(new);
+        for (to, from) in self.data_mut().iter_mut().skip(at).zip(bytes) {
+            *to = *from;
+        }
+        true
+    }
     /// Asks the cache for the first bytes of the frame.
     #[inline]
     fn prefetch(&self) {}

@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod arp;
 pub mod buf;
 mod bytes;
 pub mod checksum;
@@ -11,8 +12,11 @@ pub mod drop;
 pub mod encap;
 mod extension;
 pub mod hash;
+mod header;
+pub mod icmp;
 pub mod ids;
 pub mod meta;
+pub mod nd;
 pub mod parse;
 pub mod protocol;
 mod quoted;
@@ -21,6 +25,7 @@ mod wide;
 
 pub use buf::{L4Checksum, MemoryBuf, PacketBuf};
 pub use drop::DropReason;
+pub use encap::Mac;
 pub use extension::{Fragment, fragment};
 pub use ids::{AdjacencyId, GroupSetId, InterfaceId, Label, NextHopId, PortId, VrfId, WorkerId};
 pub use meta::{Address, Facts, Meta};

@@ -4,13 +4,12 @@ use std::net::IpAddr;
 
 use super::{Mac, mpls_over_gre, mpls_over_udp, vxlan};
 use crate::checksum::{Sum, pseudo_header};
+use crate::header;
 use crate::meta::{Address, v4};
 use crate::protocol::{ether_type, ip};
 
 /// Room for the deepest stack: Ethernet with a tag, IPv6, UDP, VXLAN, Ethernet (88 bytes), rounded up.
 pub(super) const CAPACITY: usize = 96;
-/// TTL or hop limit of every outer header.
-const OUTER_TTL: u8 = 64;
 
 /// How a packet is carried over the underlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,13 +96,13 @@ impl Template {
         let udp_checksum = spec.udp_checksum && protocol == ip::UDP;
         let (outer_v6, base) = match (spec.source, spec.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let header = ipv4_header(protocol, !spec.clear_df, source.octets(), destination.octets());
+                let header = header::ipv4(protocol, !spec.clear_df, source.octets(), destination.octets());
                 writer.front(&header);
                 (false, Sum::of(&header))
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let (source, destination) = (source.octets(), destination.octets());
-                writer.front(&ipv6_header(protocol, source, destination));
+                writer.front(&header::ipv6(protocol, source, destination));
                 (true, pseudo_header(&source, &destination, protocol, 0))
             }
             _ => return None,
@@ -200,25 +199,4 @@ impl Writer {
         self.front(&source);
         self.front(&destination);
     }
-}
-
-fn ipv4_header(protocol: u8, dont_fragment: bool, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
-    let mut header = [0; 20];
-    header[0] = 0x45;
-    header[6] = if dont_fragment { 0x40 } else { 0 };
-    header[8] = OUTER_TTL;
-    header[9] = protocol;
-    header[12..16].copy_from_slice(&source);
-    header[16..20].copy_from_slice(&destination);
-    header
-}
-
-fn ipv6_header(protocol: u8, source: [u8; 16], destination: [u8; 16]) -> [u8; 40] {
-    let mut header = [0; 40];
-    header[0] = 0x60;
-    header[6] = protocol;
-    header[7] = OUTER_TTL;
-    header[8..24].copy_from_slice(&source);
-    header[24..40].copy_from_slice(&destination);
-    header
 }
