@@ -1,1 +1,20 @@
-//! How control and workers share without locks: snapshot publication, single-writer counters, event rings.
+//! How control and workers share without locks.
+//!
+//! - [`publish`]: one writer replaces a value, many readers adopt it between two bursts.
+//! - [`boundary`]: who has passed a burst boundary since some moment; the ground both publication and
+//!   the flow table's limbo list stand on.
+//! - [`counter`]: counters with one writer and any number of readers.
+//! - [`ring`]: bounded queues for events that may overrun, counted.
+
+#![forbid(unsafe_code)]
+
+pub mod boundary;
+pub mod counter;
+mod primitive;
+pub mod publish;
+pub mod ring;
+
+pub use boundary::{Boundaries, Observation};
+pub use counter::{Counter, CounterPage};
+pub use publish::{Publisher, Reader, publication};
+pub use ring::{EventReceiver, EventSender, event_ring};
