@@ -1,0 +1,127 @@
+//! Devices come and go while the process runs.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+
+use dpdk_sys as sys;
+
+use crate::devargs::{DevArgs, devargs};
+use crate::device::{Device, DeviceKind};
+use crate::eal::Eal;
+use crate::error::DeviceError;
+use crate::log;
+use crate::port::{Port, Shared};
+use crate::ring::{End, Wires};
+use crate::socket;
+
+/// What is attached; locked while something is attached or detached, which DPDK wants one at a time.
+#[derive(Default)]
+pub(crate) struct Attached {
+    /// For the next device's name.
+    next: u32,
+    names: HashSet<CString>,
+    /// Paths that devices listen on; one entry per device.
+    listening: Vec<String>,
+    wires: Wires,
+}
+
+/// An attached device as DPDK knows it.
+#[derive(Debug)]
+pub(crate) struct Plugged {
+    pub(crate) id: u16,
+    bus: &'static CStr,
+    name: CString,
+    pub(crate) end: Option<End>,
+    listens_on: Option<String>,
+}
+
+impl Eal {
+    /// Attaches a device while packets flow through others. It is not configured yet.
+    ///
+    /// A left-over socket of a server that is gone is removed; one that somebody listens on is not.
+    ///
+    /// # Errors
+    /// A [`DeviceError`] that names the parameter or gives the driver's reason; nothing is left behind.
+    pub fn attach(&self, device: &Device) -> Result<Port, DeviceError> {
+        device.validate()?;
+        device.check_present()?;
+        let mut attached = self.attached();
+        let listens_on = match device.socket() {
+            Some((field, path, true)) => {
+                // Memif servers of one process share a socket, told apart by their ids.
+                let shared = matches!(device.kind, DeviceKind::Memif { .. });
+                if !(shared && attached.listening.iter().any(|other| other == path)) {
+                    socket::make_free(field, path)?;
+                }
+                Some(path.to_owned())
+            }
+            _ => None,
+        };
+        let number = attached.next;
+        attached.next = attached.next.wrapping_add(1);
+        let plugged = match &device.kind {
+            DeviceKind::Ring { name } => {
+                let end = attached.wires.occupy(self, name, device.queues, number)?;
+                let (id, name) = end.make_port(number)?;
+                Plugged { id, bus: c"vdev", name, end: Some(end), listens_on }
+            }
+            _ => {
+                let DevArgs { bus, name, arguments } = devargs(device, number)?;
+                if attached.names.contains(&name) {
+                    return Err(DeviceError::unavailable("pci.address", "is attached already"));
+                }
+                let id = plug(device, bus, &name, &arguments)?;
+                Plugged { id, bus, name, end: None, listens_on }
+            }
+        };
+        attached.names.insert(plugged.name.clone());
+        attached.listening.extend(plugged.listens_on.clone());
+        Ok(Port::new(Shared::new(self, device, plugged)))
+    }
+}
+
+fn plug(device: &Device, bus: &CStr, name: &CStr, arguments: &CStr) -> Result<u16, DeviceError> {
+    let failed = |reason| DeviceError::Attach { device: device.to_string(), reason };
+    let mark = log::Mark::now();
+    // SAFETY: charter 5; the EAL is started and `Attached` is locked.
+    let code = unsafe { sys::rte_eal_hotplug_add(bus.as_ptr(), name.as_ptr(), arguments.as_ptr()) };
+    // A PCI device may have been probed when the EAL started.
+    if code < 0 && code != -libc::EEXIST {
+        return Err(failed(mark.reason(code)));
+    }
+    let mut id = 0;
+    // SAFETY: charter 5; `id` is written.
+    let code = unsafe { sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
+    if code < 0 {
+        // SAFETY: charter 5; no port refers to the device.
+        unsafe { sys::rte_eal_hotplug_remove(bus.as_ptr(), name.as_ptr()) };
+        return Err(failed(mark.reason(code)));
+    }
+    Ok(id)
+}
+
+impl Plugged {
+    /// Takes the stopped port and its device away. The first failure is returned, but all is tried.
+    pub(crate) fn unplug(&mut self, eal: &Eal) -> Result<(), String> {
+        let mut attached = eal.attached();
+        let mark = log::Mark::now();
+        // SAFETY: charter 4; the port is stopped and no queue is left.
+        let closed = unsafe { sys::rte_eth_dev_close(self.id) };
+        // SAFETY: charter 5; the port is closed.
+        let removed = unsafe { sys::rte_eal_hotplug_remove(self.bus.as_ptr(), self.name.as_ptr()) };
+        self.end = None;
+        attached.names.remove(&self.name);
+        if let Some(path) = self.listens_on.take() {
+            if let Some(index) = attached.listening.iter().position(|other| *other == path) {
+                attached.listening.swap_remove(index);
+            }
+            if !attached.listening.contains(&path) {
+                drop(socket::remove(&path));
+            }
+        }
+        match [closed, removed].into_iter().find(|&code| code < 0) {
+            Some(code) => Err(mark.reason(code)),
+            None => Ok(()),
+        }
+    }
+}
