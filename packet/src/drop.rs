@@ -67,6 +67,7 @@ drop_reasons! {
     FlowTableFull        "flow_table_full"        "The flow table has no room."
     FlowLimitInterface   "flow_limit_interface"   "The interface has as many sessions as it may."
     FlowLimitDenied      "flow_limit_denied"      "The share of the table for refused flows is used up."
+    FlowCollision        "flow_collision"         "Its replies would belong to another session already there."
     TcpNoSyn             "tcp_no_syn"             "A TCP packet of no known flow, and the interface picks none up in mid-stream."
     TcpInvalid           "tcp_invalid"            "TCP flags that no packet may have, or a reset outside the window (RFC 5961)."
     NoLocalMember        "no_local_member"        "A service packet from the fabric, and no backend lives here."

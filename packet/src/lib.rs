@@ -8,6 +8,7 @@ pub mod buf;
 mod bytes;
 pub mod checksum;
 mod crc32c;
+pub mod cut;
 pub mod drop;
 pub mod encap;
 mod extension;
