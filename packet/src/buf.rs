@@ -81,12 +81,19 @@ pub struct MemoryBuf {
 }
 
 impl MemoryBuf {
+    /// A copy of `frame` with `headroom` bytes in front and `tailroom` bytes behind it.
+    #[must_use]
+    pub fn with_room(frame: &[u8], headroom: usize, tailroom: usize) -> Self {
+        let (start, end) = (headroom, headroom + frame.len());
+        let mut memory = vec![0; end + tailroom];
+        memory[start..end].copy_from_slice(frame);
+        Self { memory, start, end, l4: L4Checksum::Unknown }
+    }
+
     /// A copy of `frame` with [`HEADROOM`] in front and `tailroom` bytes behind it.
     #[must_use]
     pub fn with_tailroom(frame: &[u8], tailroom: usize) -> Self {
-        let mut memory = vec![0; HEADROOM + frame.len() + tailroom];
-        memory[HEADROOM..HEADROOM + frame.len()].copy_from_slice(frame);
-        Self { memory, start: HEADROOM, end: HEADROOM + frame.len(), l4: L4Checksum::Unknown }
+        Self::with_room(frame, HEADROOM, tailroom)
     }
 
     /// A copy of `frame` with room like an mbuf's.

@@ -39,7 +39,13 @@ impl<'p> Cut<'p> {
         let (header, body) = packet.split_at_checked(usize::from(*packet.first()? & 15) * 4)?;
         let later = LaterHeader::new(header)?;
         let mtu = usize::from(mtu);
-        (mtu >= header.len() + 8 && mtu >= later.length + 8).then_some(Self { header, body, later, mtu, at: 0 })
+        (mtu >= header.len() + 8 && mtu >= later.length + 8).then_some(Self {
+            header,
+            body,
+            later,
+            mtu,
+            at: 0,
+        })
     }
 
     /// How many fragments are still to come.
@@ -92,7 +98,11 @@ impl<'p> Cut<'p> {
 
 impl std::fmt::Debug for Cut<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cut").field("body", &self.body.len()).field("mtu", &self.mtu).field("at", &self.at).finish()
+        f.debug_struct("Cut")
+            .field("body", &self.body.len())
+            .field("mtu", &self.mtu)
+            .field("at", &self.at)
+            .finish()
     }
 }
 
