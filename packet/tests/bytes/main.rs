@@ -1,5 +1,5 @@
 //! The crate's behaviour on bytes: each fast implementation against a slow, obvious twin, and each packet that
-//! it builds against etherparse or smoltcp, which share no code with it.
+//! it builds against etherparse, which shares no code with it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a panic is the failure")]
 
 mod answers;
