@@ -27,15 +27,20 @@ pub fn ethernet(data: &[u8]) -> Result<Meta, DropReason> {
 /// As [`ethernet`].
 #[inline]
 pub fn ethernet_at(data: &[u8], at: usize) -> Result<Meta, DropReason> {
-    let header = bytes::chunk::<ETHERNET>(data, at).ok_or(DropReason::Truncated)?;
-    let ether_type = u16::from_be_bytes([header[12], header[13]]);
-    let meta = Meta { ether_type, ..Meta::default() };
-    match ether_type {
-        ether_type::IPV4 => ipv4(data, at + ETHERNET, meta),
-        ether_type::IPV6 => ipv6(data, at + ETHERNET, meta),
-        ether_type::VLAN => tagged(data, at + ETHERNET),
-        _ => other(data, at + ETHERNET, meta),
-    }
+    let mut meta = Meta::default();
+    frame(data, at, &mut meta)?;
+    Ok(meta)
+}
+
+/// [`ethernet`] straight into the place where the burst keeps its facts, which saves a copy. What was there
+/// is forgotten; after an error nothing can be said of it.
+///
+/// # Errors
+/// As [`ethernet`].
+#[inline]
+pub fn ethernet_into(data: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
+    *meta = Meta::default();
+    frame(data, 0, meta)
 }
 
 /// Facts of an IP packet at `l3_offset`; its first nibble tells the family (RFC 3032 §2.2 leaves that to
@@ -45,21 +50,41 @@ pub fn ethernet_at(data: &[u8], at: usize) -> Result<Meta, DropReason> {
 /// As [`ethernet`].
 #[inline]
 pub fn ip(data: &[u8], l3_offset: usize) -> Result<Meta, DropReason> {
+    let mut meta = Meta::default();
     match data.get(l3_offset).ok_or(DropReason::Truncated)? >> 4 {
-        4 => ipv4(data, l3_offset, Meta { ether_type: ether_type::IPV4, ..Meta::default() }),
-        6 => ipv6(data, l3_offset, Meta { ether_type: ether_type::IPV6, ..Meta::default() }),
-        _ => Err(DropReason::InvalidIpVersion),
+        4 => {
+            meta.ether_type = ether_type::IPV4;
+            ipv4(data, l3_offset, &mut meta)?;
+        }
+        6 => {
+            meta.ether_type = ether_type::IPV6;
+            ipv6(data, l3_offset, &mut meta)?;
+        }
+        _ => return Err(DropReason::InvalidIpVersion),
+    }
+    Ok(meta)
+}
+
+#[inline]
+fn frame(data: &[u8], at: usize, meta: &mut Meta) -> Result<(), DropReason> {
+    let header = bytes::chunk::<ETHERNET>(data, at).ok_or(DropReason::Truncated)?;
+    meta.ether_type = u16::from_be_bytes([header[12], header[13]]);
+    match meta.ether_type {
+        ether_type::IPV4 => ipv4(data, at + ETHERNET, meta),
+        ether_type::IPV6 => ipv6(data, at + ETHERNET, meta),
+        ether_type::VLAN => tagged(data, at + ETHERNET, meta),
+        _ => other(data, at + ETHERNET, meta),
     }
 }
 
 /// Behind one VLAN tag; a second one is nobody's.
 #[cold]
-fn tagged(data: &[u8], at: usize) -> Result<Meta, DropReason> {
+fn tagged(data: &[u8], at: usize, meta: &mut Meta) -> Result<(), DropReason> {
     let tag = bytes::chunk::<VLAN_TAG>(data, at).ok_or(DropReason::Truncated)?;
-    let ether_type = u16::from_be_bytes([tag[2], tag[3]]);
-    let vlan = u16::from_be_bytes([tag[0], tag[1]]);
-    let meta = Meta { ether_type, vlan, facts: Facts::VLAN, ..Meta::default() };
-    match ether_type {
+    meta.ether_type = u16::from_be_bytes([tag[2], tag[3]]);
+    meta.vlan = u16::from_be_bytes([tag[0], tag[1]]);
+    meta.facts = Facts::VLAN;
+    match meta.ether_type {
         ether_type::IPV4 => ipv4(data, at + VLAN_TAG, meta),
         ether_type::IPV6 => ipv6(data, at + VLAN_TAG, meta),
         ether_type::VLAN => Err(DropReason::UnsupportedVlan),
@@ -68,9 +93,13 @@ fn tagged(data: &[u8], at: usize) -> Result<Meta, DropReason> {
 }
 
 #[cold]
-fn other(data: &[u8], l3: usize, meta: Meta) -> Result<Meta, DropReason> {
+fn other(data: &[u8], l3: usize, meta: &mut Meta) -> Result<(), DropReason> {
     match meta.ether_type {
-        ether_type::ARP => Ok(Meta { l3: offset(l3)?, end: offset(data.len())?, ..meta }),
+        ether_type::ARP => {
+            meta.l3 = offset(l3)?;
+            meta.end = offset(data.len())?;
+            Ok(())
+        }
         ether_type::SERVICE_VLAN => Err(DropReason::UnsupportedVlan),
         _ => Err(DropReason::UnsupportedEtherType),
     }
@@ -83,7 +112,7 @@ fn offset(at: usize) -> Result<u16, DropReason> {
 }
 
 #[inline]
-fn ipv4(data: &[u8], l3: usize, mut meta: Meta) -> Result<Meta, DropReason> {
+fn ipv4(data: &[u8], l3: usize, meta: &mut Meta) -> Result<(), DropReason> {
     const HEADER: usize = 20;
     let header = bytes::chunk::<HEADER>(data, l3).ok_or(DropReason::Truncated)?;
     if header[0] >> 4 != 4 {
@@ -119,13 +148,12 @@ fn ipv4(data: &[u8], l3: usize, mut meta: Meta) -> Result<Meta, DropReason> {
     }
     if fragment & 0x3fff != 0 {
         let place = usize::from(fragment & 0x1fff) * 8;
-        fragment_facts(&mut meta, place, fragment & 0x2000 != 0, total - length, length)?;
+        fragment_facts(meta, place, fragment & 0x2000 != 0, total - length, length)?;
     }
     if !meta.facts.contains(Facts::LATER_FRAGMENT) {
-        transport(data, &mut meta)?;
+        transport(data, meta)?;
     }
-    check_ipv4_addresses(&mut meta)?;
-    Ok(meta)
+    check_ipv4_addresses(meta)
 }
 
 /// A fragment that is not the last carries a multiple of eight bytes (RFC 791 §3.2, RFC 8200 §4.5), none is
@@ -171,7 +199,7 @@ fn check_ipv4_addresses(meta: &mut Meta) -> Result<(), DropReason> {
 }
 
 #[inline]
-fn ipv6(data: &[u8], l3: usize, mut meta: Meta) -> Result<Meta, DropReason> {
+fn ipv6(data: &[u8], l3: usize, meta: &mut Meta) -> Result<(), DropReason> {
     const HEADER: usize = 40;
     let header = bytes::chunk::<HEADER>(data, l3).ok_or(DropReason::Truncated)?;
     if header[0] >> 4 != 6 {
@@ -191,13 +219,12 @@ fn ipv6(data: &[u8], l3: usize, mut meta: Meta) -> Result<Meta, DropReason> {
     meta.src.copy_from_slice(&header[8..24]);
     meta.dst.copy_from_slice(&header[24..40]);
     if extension::is_extension(meta.protocol) {
-        extension_headers(data, &mut meta)?;
+        extension_headers(data, meta)?;
     }
     if !meta.facts.contains(Facts::LATER_FRAGMENT) {
-        transport(data, &mut meta)?;
+        transport(data, meta)?;
     }
-    check_ipv6_addresses(&mut meta)?;
-    Ok(meta)
+    check_ipv6_addresses(meta)
 }
 
 #[cold]

@@ -90,6 +90,17 @@ proptest! {
 }
 
 #[test]
+fn what_a_place_held_before_is_forgotten() {
+    let (arp, udp) = ([&MAC_B[..], &MAC_A, &[8, 6], &[0; 28]].concat(), ethernet(&packet(UDP, &ENDS6, b"x")));
+    let mut meta = parse::ethernet(&tagged(&packet(TCP, &ENDS4, b"x"), 9)).unwrap();
+    for frame in [arp, udp] {
+        parse::ethernet_into(&frame, &mut meta).unwrap();
+        assert_eq!(meta, parse::ethernet(&frame).unwrap());
+    }
+    assert_eq!(parse::ethernet_into(&[], &mut meta), Err(packet::DropReason::Truncated));
+}
+
+#[test]
 fn tcp_shows_its_flags_and_icmp_its_type() {
     let meta = parse_ip(&packet(TCP, &ENDS4, b"x")).unwrap();
     assert_eq!(meta.l4_flags, 0x18);
