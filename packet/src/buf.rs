@@ -66,6 +66,11 @@ pub trait PacketBuf {
         }
         true
     }
+    /// Whether the frame is in one piece, as everything here expects it to be.
+    #[inline]
+    fn is_whole(&self) -> bool {
+        true
+    }
     /// Asks the cache for the first bytes of the frame.
     #[inline]
     fn prefetch(&self) {}

@@ -1,1 +1,4 @@
 //! The process: ports, workers, pipeline, control thread, agent server.
+
+pub mod datapath;
+pub mod tables;

@@ -1,0 +1,379 @@
+//! What a packet that opens a session may do, and where it goes: one pure function, used by the miss
+//! path, by re-decision after a change, and by `Explain`.
+
+use flow::policy::{Direction, Query, RuleRef};
+use flow::{FlowKey, Scope};
+use packet::{Address, DropReason, InterfaceId, Meta, NextHopId, VrfId};
+
+use super::burst::{Leaf, Origin};
+use super::walk::{self, End, Pick, Start};
+use crate::tables::{FloatingIp, Interface, PeerId, Tables};
+
+/// Addresses and ports of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tuple {
+    pub(super) v6: bool,
+    pub(super) src: Address,
+    pub(super) dst: Address,
+    pub(super) src_port: u16,
+    pub(super) dst_port: u16,
+    pub(super) protocol: u8,
+}
+
+impl Tuple {
+    pub(super) fn of(meta: &Meta) -> Self {
+        Self {
+            v6: meta.is_ipv6(),
+            src: meta.src,
+            dst: meta.dst,
+            src_port: meta.src_port,
+            dst_port: meta.dst_port,
+            protocol: meta.protocol,
+        }
+    }
+
+    pub(super) fn of_key(key: &FlowKey) -> Self {
+        let FlowKey { v6, src, dst, src_port, dst_port, protocol, .. } = *key;
+        Self { v6, src, dst, src_port, dst_port, protocol }
+    }
+
+    pub(super) fn key(&self, scope: Scope) -> FlowKey {
+        let Self { v6, src, dst, src_port, dst_port, protocol } = *self;
+        FlowKey { v6, src, dst, src_port, dst_port, protocol, scope }
+    }
+
+    pub(super) fn plain(&self) -> packet::rewrite::Tuple {
+        let Self { src, dst, src_port, dst_port, .. } = *self;
+        packet::rewrite::Tuple { src, dst, src_port, dst_port }
+    }
+
+    fn is_icmp(&self) -> bool {
+        self.protocol == 1 || self.protocol == 58
+    }
+
+    /// The other direction of the conversation.
+    pub(super) fn reversed(&self) -> Self {
+        let (src_port, dst_port) =
+            // The identifier and the class of an ICMP conversation stay where they are.
+            if self.is_icmp() { (self.src_port, self.dst_port) } else { (self.dst_port, self.src_port) };
+        Self { src: self.dst, dst: self.src, src_port, dst_port, ..*self }
+    }
+
+    /// The port that a workload's service listens on; ICMP has none.
+    fn service_port(&self) -> u16 {
+        if self.is_icmp() { 0 } else { self.dst_port }
+    }
+}
+
+/// The packet that opens a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) origin: Origin,
+    /// The workload that sent it, if one did.
+    pub(super) workload: Option<InterfaceId>,
+    pub(super) vrf: VrfId,
+    pub(super) direct: NextHopId,
+    pub(super) peer: PeerId,
+    pub(super) tuple: Tuple,
+    /// ICMP type and code; 0 for other protocols.
+    pub(super) icmp: (u8, u8),
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decision {
+    /// Why it is refused, if it is.
+    pub(super) refused: Option<DropReason>,
+    /// The rules that allowed it on the sender's and on the receiver's side.
+    pub(super) rules: [Option<RuleRef>; 2],
+    /// The packet as it goes on.
+    pub(super) translated: Tuple,
+    pub(super) leaf: Leaf,
+    /// The scope in which replies are looked up, and where they go.
+    pub(super) reverse_scope: Scope,
+    pub(super) reverse_leaf: Leaf,
+    /// The local workload that receives it.
+    pub(super) destination: Option<InterfaceId>,
+    /// It is for the vRouter itself.
+    pub(super) receive: bool,
+}
+
+/// Hears how a decision came about.
+pub(super) trait Narrate {
+    fn tell(&mut self, stage: &'static str, text: impl FnOnce() -> String);
+}
+
+/// Nobody listens: costs nothing.
+pub(super) struct Silent;
+
+impl Narrate for Silent {
+    #[inline(always)]
+    fn tell(&mut self, _: &'static str, _: impl FnOnce() -> String) {}
+}
+
+/// Decides about a session's first packet; `pick` carries the pin of a session that is decided again.
+pub(super) fn decide<N: Narrate>(tables: &Tables, opening: &Opening, pick: Pick, say: &mut N) -> Decision {
+    let mut decision = Decision {
+        refused: None,
+        rules: [None, None],
+        translated: opening.tuple,
+        leaf: Leaf::default(),
+        reverse_scope: Scope::from_workload(InterfaceId(0)),
+        reverse_leaf: Leaf::default(),
+        destination: None,
+        receive: false,
+    };
+    if let Err(reason) = run(tables, opening, pick, say, &mut decision) {
+        say.tell("verdict", || format!("refused: {} ({})", reason.name(), reason.help()));
+        decision.refused = Some(reason);
+    }
+    decision
+}
+
+fn run<N: Narrate>(
+    tables: &Tables,
+    opening: &Opening,
+    pick: Pick,
+    say: &mut N,
+    decision: &mut Decision,
+) -> Result<(), DropReason> {
+    let original = opening.tuple;
+    let sender = opening.workload.and_then(|id| tables.interface(id));
+
+    // Which address it leaves with, and so which VRF it is routed in (SEMANTICS 5).
+    let outside = sender.and_then(|sender| choose_source(tables, sender, &original, say));
+    let vrf = outside.map_or(opening.vrf, |fip| fip.vrf);
+    if let Some(fip) = outside {
+        decision.translated.src = fip.address;
+        decision.translated.src_port =
+            fip.outside_port(original.protocol, original.src_port).unwrap_or(original.src_port);
+    }
+
+    // The gateway of its own subnet is the vRouter itself.
+    if let Some(sender) = sender
+        && sender.gateways(original.v6).contains(&original.dst)
+    {
+        decision.receive = true;
+        if sender.policy {
+            let query = query(Direction::Egress, &original, original.dst, &[], opening);
+            decision.rules[0] = ask(sender, &query, say)?;
+        }
+        return Ok(());
+    }
+
+    // Where it goes.
+    let start = Start {
+        vrf,
+        direct: opening.direct,
+        v6: original.v6,
+        destination: &original.dst,
+        origin: opening.origin,
+    };
+    let walked = walk::walk(tables, start, pick)?;
+    say.tell("route", || match walked.route {
+        Some(route) => format!(
+            "vrf {} route to next hop {} label {:?}: {:?}",
+            walked.vrf,
+            route.next_hop(),
+            route.label().0,
+            walked.end
+        ),
+        None => format!("label names next hop {}: {:?}", opening.direct, walked.end),
+    });
+    let receiver = match walked.end {
+        End::Local(id) => {
+            decision.leaf = Leaf::local(id);
+            decision.destination = Some(id);
+            Some(tables.interface(id).ok_or(DropReason::InterfaceDown)?)
+        }
+        End::Out(leaf) => {
+            decision.leaf = leaf;
+            None
+        }
+        End::Receive => {
+            decision.receive = true;
+            None
+        }
+        End::Service(_) => return Err(DropReason::LookupLoop),
+    };
+
+    // To which address of the receiving workload it is translated.
+    let inside = match receiver {
+        Some(receiver) => choose_destination(receiver, &original, opening, walked.vrf)?,
+        None => None,
+    };
+    if let Some((fip, port)) = inside {
+        say.tell("floating_ip", || format!("destination translated by floating IP {}", fip.id));
+        decision.translated.dst = fip.fixed;
+        decision.translated.dst_port = if original.is_icmp() { original.dst_port } else { port };
+        if opening.workload.is_some() && opening.workload == decision.destination {
+            // SEMANTICS 6: a workload drops a packet from its own address as martian.
+            decision.translated.src = original.dst;
+        }
+    }
+
+    // What the rules of both ends say, each as its own workload sees the packet (SEMANTICS 4).
+    if let Some(sender) = sender.filter(|sender| sender.policy) {
+        let groups = walked.route.map_or(&[][..], |route| tables.group_set(route.group_set()));
+        let query = query(Direction::Egress, &original, original.dst, groups, opening);
+        decision.rules[0] = ask(sender, &query, say)?;
+    }
+    // The VRF in which the sender is known to the receiver's side.
+    let back_vrf = match (inside, outside) {
+        (Some((fip, _)), _) | (None, Some(fip)) => fip.vrf,
+        (None, None) if opening.direct.0 != 0 => receiver.map_or(opening.vrf, |receiver| receiver.vrf),
+        (None, None) => walked.vrf,
+    };
+    if let Some(receiver) = receiver {
+        if opening.origin != Origin::Workload
+            && !walk::rpf(
+                tables,
+                receiver.rpf,
+                back_vrf,
+                original.v6,
+                &original.src,
+                opening.origin,
+                opening.peer,
+            )
+        {
+            say.tell("rpf", || "the route back does not go through the tunnel it came from".into());
+            return Err(DropReason::InvalidSource);
+        }
+        if receiver.policy {
+            let seen = decision.translated;
+            let route = walk::lookup(tables, back_vrf, seen.v6, &seen.src);
+            let groups = route.map_or(&[][..], |route| tables.group_set(route.group_set()));
+            let query = query(Direction::Ingress, &seen, seen.src, groups, opening);
+            decision.rules[1] = ask(receiver, &query, say)?;
+        }
+    }
+
+    // How replies are found, and where they go.
+    decision.reverse_scope = match (receiver, opening.workload) {
+        (Some(receiver), Some(sender)) if !receiver.needs_flow() => Scope::to_workload(sender),
+        (Some(receiver), _) => Scope::from_workload(receiver.id),
+        (None, Some(sender)) => Scope::to_workload(sender),
+        // From the fabric and out again: there is no workload side, and so no session.
+        (None, None) => Scope::to_workload(InterfaceId(0)),
+    };
+    decision.reverse_leaf = match opening.workload {
+        Some(sender) => Leaf::local(sender),
+        None => walk::back(tables, back_vrf, original.v6, &original.src, opening.origin, opening.peer)
+            .map_or_else(Leaf::default, |back| back.leaf),
+    };
+    Ok(())
+}
+
+fn query<'q>(
+    direction: Direction,
+    seen: &Tuple,
+    remote: Address,
+    remote_groups: &'q [u32],
+    opening: &Opening,
+) -> Query<'q> {
+    Query {
+        direction,
+        v6: seen.v6,
+        remote,
+        remote_groups,
+        protocol: seen.protocol,
+        dst_port: seen.service_port(),
+        icmp_type: opening.icmp.0,
+        icmp_code: opening.icmp.1,
+    }
+}
+
+fn ask<N: Narrate>(
+    interface: &Interface,
+    query: &Query<'_>,
+    say: &mut N,
+) -> Result<Option<RuleRef>, DropReason> {
+    let answer = interface.security.decide(query);
+    say.tell("security_group", || {
+        let side = if query.direction == Direction::Egress { "egress" } else { "ingress" };
+        match (answer.allowed, answer.rule) {
+            (true, Some(rule)) => {
+                format!("{} {side}: security group {} rule {} allows", interface.name, rule.group, rule.rule)
+            }
+            (true, None) => format!("{} {side}: no security group is bound", interface.name),
+            (false, _) => format!("{} {side}: no rule allows", interface.name),
+        }
+    });
+    if answer.allowed { Ok(answer.rule) } else { Err(DropReason::SecurityGroup) }
+}
+
+/// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix
+/// than the interface's own VRF does.
+fn choose_source<'t, N: Narrate>(
+    tables: &'t Tables,
+    sender: &'t Interface,
+    tuple: &Tuple,
+    say: &mut N,
+) -> Option<&'t FloatingIp> {
+    if sender.floating_ips.is_empty() {
+        return None;
+    }
+    let forwards = |id: NextHopId| {
+        !matches!(
+            tables.next_hop(id),
+            None | Some(crate::tables::NextHop::Discard | crate::tables::NextHop::Reject)
+        )
+    };
+    let own = walk::lookup_length(tables, sender.vrf, tuple.v6, &tuple.dst)
+        .filter(|(route, _)| forwards(route.next_hop()))
+        .map(|(_, length)| length);
+    let mut best: Option<(&FloatingIp, u8)> = None;
+    for fip in sender.floating_ips.iter() {
+        if !fip.allows_egress()
+            || fip.v6 != tuple.v6
+            || fip.fixed != tuple.src
+            || fip.outside_port(tuple.protocol, tuple.src_port).is_none()
+        {
+            continue;
+        }
+        let Some((_, length)) = walk::lookup_length(tables, fip.vrf, tuple.v6, &tuple.dst)
+            .filter(|(route, _)| forwards(route.next_hop()))
+        else {
+            continue;
+        };
+        say.tell("floating_ip", || {
+            format!("candidate floating IP {}: /{length} in vrf {}, own vrf has {own:?}", fip.id, fip.vrf)
+        });
+        // Floating IPs come in order of id, so the first of equals is the lowest.
+        if own.is_none_or(|own| length > own) && best.is_none_or(|(_, so_far)| length > so_far) {
+            best = Some((fip, length));
+        }
+    }
+    let (fip, _) = best?;
+    say.tell("floating_ip", || format!("source translated by floating IP {}", fip.id));
+    Some(fip)
+}
+
+/// The floating IP of the receiver that a packet was sent to, and the port at the workload.
+fn choose_destination<'t>(
+    receiver: &'t Interface,
+    tuple: &Tuple,
+    opening: &Opening,
+    vrf: VrfId,
+) -> Result<Option<(&'t FloatingIp, u16)>, DropReason> {
+    let mut refused = None;
+    for fip in receiver.floating_ips.iter() {
+        // A label that names the interface says nothing about the VRF.
+        let named = fip.address == tuple.dst && fip.v6 == tuple.v6 && (opening.direct.0 != 0 || fip.vrf == vrf);
+        if !named {
+            continue;
+        }
+        if !fip.allows_ingress() {
+            refused = Some(DropReason::NatDirection);
+        } else if let Some(port) = fip.inside_port(tuple.protocol, tuple.dst_port) {
+            return Ok(Some((fip, port)));
+        } else {
+            refused = refused.or(Some(DropReason::NatPort));
+        }
+    }
+    match refused {
+        // The workload's own address of the same value still works inside its own network.
+        Some(reason) if !receiver.addresses(tuple.v6).contains(&tuple.dst) => Err(reason),
+        _ => Ok(None),
+    }
+}

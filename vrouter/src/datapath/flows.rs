@@ -1,0 +1,256 @@
+//! Every packet's session: scopes and keys of the whole burst, one look-up for all, then the hits.
+
+use flow::tcp::Progress;
+use flow::{EndReason, FlowKey, HalfId, Scope, Verdict as FlowVerdict};
+use packet::hash::{FlowHasher, entropy_port};
+use packet::{DropReason, Facts, Meta, PacketBuf};
+
+use super::burst::{BURST, Bits, Leaf, Origin, Verdict};
+use super::walk::{self, End, Pick, Start};
+use super::{Context, Datapath, fragment};
+use crate::tables::PeerId;
+
+/// What the flow stage keeps between its steps.
+#[derive(Debug)]
+pub(super) struct Staged {
+    keys: [FlowKey; BURST],
+    at: [u8; BURST],
+    found: [Option<HalfId>; BURST],
+    count: usize,
+    /// Packets without a session yet.
+    pub(super) misses: u64,
+}
+
+impl Default for Staged {
+    fn default() -> Self {
+        Self {
+            keys: [FlowKey::default(); BURST],
+            at: [0; BURST],
+            found: [None; BURST],
+            count: 0,
+            misses: 0,
+        }
+    }
+}
+
+impl<B: PacketBuf> Datapath<B> {
+    pub(super) fn find_flows(&mut self, cx: &Context<'_>) {
+        self.staged.count = 0;
+        self.staged.misses = 0;
+        for i in self.burst.live() {
+            match self.scope(cx, i) {
+                Ok(None) => {}
+                Ok(Some(scope)) => {
+                    self.burst.slot[i].scope = scope;
+                    self.stage(cx, i, scope);
+                }
+                Err(reason) => self.refuse(cx, i, reason, 0),
+            }
+        }
+        let count = self.staged.count;
+        let staged = &mut self.staged;
+        cx.flows.lookup_burst(&staged.keys[..count], &mut staged.found[..count]);
+        for n in 0..count {
+            let i = usize::from(self.staged.at[n]) & (BURST - 1);
+            match self.staged.found[n] {
+                Some(half) => self.hit(cx, i, half),
+                None => self.staged.misses |= 1 << i,
+            }
+        }
+    }
+
+    /// The key that the first packet of the burst was looked up by, if it was.
+    pub(super) fn staged_key(&self) -> Option<FlowKey> {
+        (self.staged.count > 0).then_some(self.staged.keys[0])
+    }
+
+    /// Whose conversation a packet is part of (SEMANTICS 1 and 3); `None` if neither end needs to know,
+    /// and then the packet is routed already.
+    fn scope(&mut self, cx: &Context<'_>, i: usize) -> Result<Option<Scope>, DropReason> {
+        let meta = &mut self.burst.meta[i];
+        let slot = &mut self.burst.slot[i];
+        let hash = FlowHasher::new(self.seed).packet(meta, 0);
+        meta.hash = (hash >> 32) as u32;
+        slot.entropy = entropy_port(hash);
+        let Some(arrival) = cx.tables.interface(slot.arrival) else {
+            return Err(DropReason::InterfaceDown);
+        };
+        if slot.origin == Origin::Workload {
+            if arrival.needs_flow() {
+                return Ok(Some(Scope::from_workload(arrival.id)));
+            }
+            if arrival.gateways(meta.is_ipv6()).contains(&meta.dst) {
+                slot.leaf = Leaf::RECEIVE;
+                return Ok(None);
+            }
+        } else if slot.origin == Origin::Plain && arrival.addresses(meta.is_ipv6()).contains(&meta.dst) {
+            slot.leaf = Leaf::RECEIVE;
+            return Ok(None);
+        }
+        let start = Start {
+            vrf: slot.vrf,
+            direct: slot.direct,
+            v6: meta.is_ipv6(),
+            destination: &meta.dst,
+            origin: slot.origin,
+        };
+        let walked = walk::walk(cx.tables, start, Pick::Stateless(meta.hash))?;
+        slot.vrf = walked.vrf;
+        match walked.end {
+            End::Service(id) => return Ok(Some(Scope::service(id))),
+            End::Receive => slot.leaf = Leaf::RECEIVE,
+            End::Out(leaf) => slot.leaf = leaf,
+            End::Local(id) => match cx.tables.interface(id) {
+                Some(interface) if interface.needs_flow() => return Ok(Some(Scope::to_workload(id))),
+                _ => slot.leaf = Leaf::local(id),
+            },
+        }
+        Ok(None)
+    }
+
+    /// Queues a packet for the common look-up, or finds its session another way.
+    fn stage(&mut self, cx: &Context<'_>, i: usize, scope: Scope) {
+        let meta = &self.burst.meta[i];
+        let Some(buf) = &self.burst.bufs[i] else { return };
+        let mut key = FlowKey::from(meta, scope);
+        if meta.facts.intersects(Facts::FRAGMENT | Facts::ICMP_ERROR) {
+            if meta.facts.contains(Facts::LATER_FRAGMENT) {
+                return match self.fragments.find(cx.now, self.seed, buf, meta, scope) {
+                    Ok(half) => self.hit(cx, i, half),
+                    Err(reason) => self.burst.end(i, Verdict::Dropped(reason)),
+                };
+            }
+            if fragment::is_tiny(meta) {
+                return self.burst.end(i, Verdict::Dropped(DropReason::FragmentTiny));
+            }
+            if meta.facts.contains(Facts::ICMP_ERROR) {
+                // An error belongs to the conversation that caused it: it looks like a reply to it.
+                let Some(quoted) = packet::quoted(buf.data(), meta).filter(|q| q.l4_present) else {
+                    return self.burst.end(i, Verdict::Dropped(DropReason::IcmpErrorNoFlow));
+                };
+                let reply = quoted.reply();
+                key = FlowKey {
+                    src: reply.src,
+                    dst: reply.dst,
+                    src_port: reply.src_port,
+                    dst_port: reply.dst_port,
+                    protocol: quoted.protocol,
+                    ..key
+                };
+            }
+        }
+        let n = self.staged.count & (BURST - 1);
+        self.staged.keys[n] = key;
+        self.staged.at[n] = i as u8;
+        self.staged.count = n + 1;
+    }
+
+    /// A packet of a known session.
+    pub(super) fn hit(&mut self, cx: &Context<'_>, i: usize, id: HalfId) {
+        let half = cx.flows.half(id);
+        // SEMANTICS 17: one comparison while nothing changed.
+        if is_older(half.validated_at(), cx.tables.epoch) && !self.still_holds(cx, id) {
+            return self.staged_miss(i);
+        }
+        let meta = self.burst.meta[i];
+        if let FlowVerdict::Drop(reason) = half.verdict() {
+            half.account(cx.now.tick(), u32::from(meta.end - meta.l3));
+            return self.burst.end(i, Verdict::Dropped(reason));
+        }
+        let slot = self.burst.slot[i];
+        if slot.origin == Origin::Workload {
+            self.burst.slot[i].entropy = half.entropy_or_peer();
+        } else if half.entropy_or_peer() != slot.peer.0
+            && !meta.facts.contains(Facts::ICMP_ERROR)
+            && !self.follows_peer(cx, i, id)
+        {
+            return self.burst.end(i, Verdict::Dropped(DropReason::InvalidSource));
+        }
+        if meta.protocol == packet::protocol::ip::TCP
+            && meta.facts.contains(Facts::L4)
+        {
+            match self.track_tcp(cx, i, id) {
+                Ok(Progress::Going | Progress::Reopened) => {}
+                // The other side opens a new connection on the ports of one that has ended.
+                Ok(Progress::Renew) => {
+                    self.end_session(cx, id, EndReason::Replaced);
+                    return self.staged_miss(i);
+                }
+                Err(reason) => return self.burst.end(i, Verdict::Dropped(reason)),
+            }
+        }
+        half.account(cx.now.tick(), u32::from(meta.end - meta.l3));
+        let slot = &mut self.burst.slot[i];
+        slot.half = Some(id);
+        slot.leaf = Leaf::cached(half.route());
+        if meta.facts.contains(Facts::FRAGMENT) && !meta.facts.contains(Facts::LATER_FRAGMENT) {
+            self.remember_fragment(cx, i, id);
+        }
+    }
+
+    fn staged_miss(&mut self, i: usize) {
+        self.staged.misses |= 1 << i;
+    }
+
+    pub(super) fn remember_fragment(&mut self, cx: &Context<'_>, i: usize, id: HalfId) {
+        if let Some(buf) = &self.burst.bufs[i] {
+            let (meta, scope) = (&self.burst.meta[i], self.burst.slot[i].scope);
+            self.fragments.remember(cx.now, self.seed, buf, meta, scope, id);
+        }
+    }
+
+    /// A packet of an established session came through another tunnel than the last one (SEMANTICS 8, 9):
+    /// if the route back goes there too, replies follow it.
+    fn follows_peer(&mut self, cx: &Context<'_>, i: usize, id: HalfId) -> bool {
+        let slot = self.burst.slot[i];
+        let half = cx.flows.half(id);
+        let Some(receiver) = Leaf::cached(half.route()).interface().and_then(|id| cx.tables.interface(id)) else {
+            return false;
+        };
+        let meta = &self.burst.meta[i];
+        let vrf = super::miss::back_vrf(receiver, &half, slot);
+        if !walk::rpf(cx.tables, receiver.rpf, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer) {
+            return false;
+        }
+        half.set_entropy_or_peer(slot.peer.0);
+        if let Some(back) =
+            walk::back(cx.tables, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer).filter(|b| b.through)
+        {
+            let other = cx.flows.half(id.other());
+            if other.route() != back.leaf.0 {
+                other.set_route(back.leaf.0);
+                self.counters.ecmp_repin.add(1);
+            }
+        }
+        true
+    }
+}
+
+/// Whether `then` is before `now` on a counter that wraps.
+#[inline]
+pub(super) const fn is_older(then: u32, now: u32) -> bool {
+    (now.wrapping_sub(then) as i32) > 0
+}
+
+/// The packets still to be decided about.
+pub(super) fn misses(staged: &Staged, live: u64) -> Bits {
+    Bits(staged.misses & live)
+}
+
+/// The ICMP type and code of a packet; zeros for other protocols.
+pub(super) fn icmp_type_code(data: &[u8], meta: &Meta) -> (u8, u8) {
+    let is_icmp = matches!(meta.protocol, 1 | 58) && !meta.facts.contains(Facts::LATER_FRAGMENT);
+    let at = usize::from(meta.l4);
+    match data.get(at..at + 2) {
+        Some([icmp_type, code]) if is_icmp => (*icmp_type, *code),
+        _ => (0, 0),
+    }
+}
+
+/// The peer of a packet that came as plain IP is nobody.
+pub(super) const fn peer_of(origin: Origin, peer: PeerId) -> PeerId {
+    match origin {
+        Origin::Tunnel => peer,
+        Origin::Workload | Origin::Plain => PeerId::UNKNOWN,
+    }
+}

@@ -1,0 +1,135 @@
+//! ICMP that the vRouter itself sends, and the token buckets that keep it and the punts within bounds.
+
+use packet::encap::{EthernetHeader, push_ethernet};
+use packet::icmp::{self, IcmpError};
+use packet::{DropReason, PacketBuf};
+
+use super::burst::{Origin, Verdict};
+use super::event::PuntClass;
+use super::{Context, Datapath, Now};
+use crate::tables::{Interface, Role};
+
+/// Tokens that come back at a steady rate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    tokens: u32,
+    filled_at: u64,
+}
+
+impl Bucket {
+    /// Takes a token if there is one; the bucket holds one second's worth.
+    fn take(&mut self, now: u64, per_second: u32) -> bool {
+        let elapsed = now.saturating_sub(self.filled_at);
+        let earned = elapsed.saturating_mul(u64::from(per_second)) / 1000;
+        if earned > 0 {
+            self.tokens = self.tokens.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)).min(per_second);
+            self.filled_at = now;
+        }
+        let taken = self.tokens > 0;
+        self.tokens -= u32::from(taken);
+        taken
+    }
+}
+
+/// Packets punted per second, class and worker.
+const PUNTS_PER_SECOND: u32 = 2_000;
+/// Drops sampled per second and worker.
+const SAMPLES_PER_SECOND: u32 = 1_000;
+
+/// All token buckets of one worker.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    /// Per interface; a hash collision shares a bucket.
+    errors: Box<[Bucket; 1024]>,
+    punts: [Bucket; PuntClass::ALL.len()],
+    samples: Bucket,
+}
+
+impl Limiter {
+    pub(super) fn new() -> Self {
+        // A bucket is full when it is first looked at.
+        let full = |tokens| Bucket { tokens, filled_at: 0 };
+        Self {
+            errors: Box::new([full(u32::MAX); 1024]),
+            punts: [full(PUNTS_PER_SECOND); PuntClass::ALL.len()],
+            samples: full(SAMPLES_PER_SECOND),
+        }
+    }
+
+    pub(super) fn punt(&mut self, now: Now, class: PuntClass) -> bool {
+        self.punts[class as usize].take(now.milliseconds, PUNTS_PER_SECOND)
+    }
+
+    pub(super) fn sample(&mut self, now: Now) -> bool {
+        self.samples.take(now.milliseconds, SAMPLES_PER_SECOND)
+    }
+
+    fn error(&mut self, now: Now, towards: &Interface) -> bool {
+        let bucket = &mut self.errors[towards.id.index() % 1024];
+        bucket.tokens = bucket.tokens.min(towards.icmp_errors_per_second);
+        bucket.take(now.milliseconds, towards.icmp_errors_per_second)
+    }
+}
+
+/// What a drop tells the sender.
+fn error_for(reason: DropReason, mtu: u16) -> Option<IcmpError> {
+    match reason {
+        DropReason::TtlExceeded => Some(IcmpError::TimeExceeded),
+        DropReason::TooBig => Some(IcmpError::TooBig { mtu }),
+        DropReason::Reject => Some(IcmpError::AdministrativelyProhibited),
+        DropReason::NeighbourFailed => Some(IcmpError::HostUnreachable),
+        _ => None,
+    }
+}
+
+impl<B: PacketBuf> Datapath<B> {
+    /// Drops a packet and, where the reason calls for it, turns it into the ICMP error that tells the
+    /// sender why. The packet must still read as the sender wrote it.
+    pub(super) fn refuse(&mut self, cx: &Context<'_>, i: usize, reason: DropReason, mtu: u16) {
+        self.burst.end(i, Verdict::Dropped(reason));
+        let Some(kind) = error_for(reason, mtu) else { return };
+        let slot = self.burst.slot[i];
+        let meta = self.burst.meta[i];
+        let Some(arrival) = cx.tables.interface(slot.arrival) else { return };
+        let source = match (slot.origin, arrival.role) {
+            (Origin::Workload, Role::Virtual) => arrival.gateways(meta.is_ipv6()).first(),
+            (Origin::Plain, Role::Fabric) => arrival.addresses(meta.is_ipv6()).first(),
+            // Through a tunnel: the sender's own node tells it.
+            _ => None,
+        };
+        let (Some(source), Some(buf)) = (source.copied(), &mut self.burst.bufs[i]) else { return };
+        let Some(neighbour) = super::classify::source_mac(buf.data()) else { return };
+        if !icmp::may_answer(&meta) || !self.limiter.error(cx.now, arrival) {
+            return;
+        }
+        let from = if arrival.role == Role::Virtual { arrival.gateway_mac } else { arrival.mac };
+        let header = EthernetHeader { destination: neighbour, source: from, vlan: None };
+        // The packet is dropped; the error in its place is one of our own.
+        if icmp::error(buf, &meta, kind, &source).is_ok()
+            && push_ethernet(buf, &header, meta.ether_type).is_ok()
+            && let Some(buf) = self.burst.bufs[i].take()
+        {
+            self.counters.originated.add(1);
+            self.outputs.push(arrival, buf);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bucket;
+
+    #[test]
+    fn a_bucket_gives_one_seconds_worth_at_once_and_then_the_steady_rate() {
+        let mut bucket = Bucket { tokens: 100, filled_at: 0 };
+        assert_eq!((0..500).filter(|_| bucket.take(0, 100)).count(), 100);
+        assert_eq!((1..=1000).filter(|ms| bucket.take(*ms, 100)).count(), 100);
+        assert_eq!((0..500).filter(|_| bucket.take(60_000, 100)).count(), 100);
+    }
+
+    #[test]
+    fn a_rate_of_zero_gives_nothing() {
+        let mut bucket = Bucket::default();
+        assert!(!bucket.take(10_000, 0));
+    }
+}

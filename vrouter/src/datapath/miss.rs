@@ -1,0 +1,380 @@
+//! Packets without a session: found again at another scope, decided and inserted, or refused; and sessions
+//! that are decided again because something changed.
+
+use flow::policy::RuleSlot;
+use flow::tcp::{self, HalfState, Progress, Segment};
+use flow::{EndReason, FlowKey, Half, HalfId, InsertError, NewHalf, NewSession, Scope, ScopeKind, Verdict as FlowVerdict};
+use packet::protocol::ip;
+use packet::rewrite::Translation;
+use packet::{DropReason, Facts, InterfaceId, Meta, NextHopId, PacketBuf, VrfId};
+
+use super::burst::{Leaf, Origin, Slot};
+use super::decide::{Decision, Opening, Silent, Tuple, decide};
+use super::flows::{icmp_type_code, is_older, misses, peer_of};
+use super::walk::Pick;
+use super::{Context, Datapath};
+use crate::tables::{Interface, PeerId, Tables};
+
+impl<B: PacketBuf> Datapath<B> {
+    pub(super) fn miss(&mut self, cx: &Context<'_>) {
+        for i in misses(&self.staged, self.burst.live) {
+            if let Err(reason) = self.open(cx, i) {
+                self.refuse(cx, i, reason, 0);
+            }
+        }
+    }
+
+    /// Opens a session for packet `i`, or says why not.
+    fn open(&mut self, cx: &Context<'_>, i: usize) -> Result<(), DropReason> {
+        let meta = self.burst.meta[i];
+        let slot = self.burst.slot[i];
+        if meta.facts.contains(Facts::ICMP_ERROR) {
+            return Err(DropReason::IcmpErrorNoFlow);
+        }
+        if let Some(id) = mirrored(cx, &meta, slot) {
+            self.counters.flow_rekeyed.add(1);
+            self.hit(cx, i, id);
+            return Ok(());
+        }
+        let opening = opening_of(&meta, slot, self.burst.bufs[i].as_ref());
+        let decision = decide(cx.tables, &opening, Pick::New(meta.hash), &mut Silent);
+        if decision.receive && decision.refused.is_none() {
+            self.burst.slot[i].leaf = Leaf::RECEIVE;
+            return Ok(());
+        }
+        let charged = charged(cx.tables, &opening, &decision);
+        let tcp = self.begin_tcp(&meta, i, charged)?;
+        match decision.refused {
+            None => {}
+            // Only what rules refuse is remembered: anything else is as cheap to find out again.
+            Some(DropReason::SecurityGroup) => {}
+            Some(reason) => return Err(reason),
+        }
+        let session = session(&SessionPlan {
+            opening: &opening,
+            decision: &decision,
+            key: FlowKey::from(&meta, slot.scope),
+            tcp,
+            entropy: slot.entropy,
+            epoch: cx.tables.epoch,
+            limits: limits(cx.tables, slot.scope, &decision),
+        });
+        match cx.flows.insert(&mut self.slots, &session, cx.now.tick()) {
+            Ok(reference) => {
+                self.counters.flow_created.add(1);
+                let id = reference.session.forward();
+                cx.flows.half(id).account(cx.now.tick(), u32::from(meta.end - meta.l3));
+                if let Some(reason) = decision.refused {
+                    return Err(reason);
+                }
+                let slot = &mut self.burst.slot[i];
+                slot.half = Some(id);
+                slot.leaf = decision.leaf;
+                if meta.facts.contains(Facts::FRAGMENT) {
+                    self.remember_fragment(cx, i, id);
+                }
+                Ok(())
+            }
+            // The same conversation was opened a moment ago, by this burst or by another worker.
+            Err(InsertError::Exists(id)) => {
+                self.hit(cx, i, id);
+                Ok(())
+            }
+            Err(error) => Err(decision.refused.unwrap_or(match error {
+                InsertError::InterfaceLimit(_) => DropReason::FlowLimitInterface,
+                InsertError::DeniedLimit => DropReason::FlowLimitDenied,
+                // The reply's key belongs to another session: no port is free for this one.
+                InsertError::ReverseTaken(_) | InsertError::SelfMirrored => DropReason::FlowCollision,
+                InsertError::TableFull | InsertError::Exists(_) => DropReason::FlowTableFull,
+            })),
+        }
+    }
+
+    /// What a TCP session begins with: state and acknowledgement of both halves.
+    fn begin_tcp(
+        &mut self,
+        meta: &Meta,
+        i: usize,
+        charged: Option<&Interface>,
+    ) -> Result<[(HalfState, u32); 2], DropReason> {
+        if meta.protocol != ip::TCP || meta.facts.contains(Facts::LATER_FRAGMENT) {
+            return Ok([(HalfState::NONE, 0); 2]);
+        }
+        let segment = self.segment(i, meta).ok_or(DropReason::InvalidL4)?;
+        let begun = tcp::open(&segment, charged.is_none_or(|interface| interface.tcp_pickup))?;
+        self.counters.tcp_pickup.add(u64::from(segment.flags & packet::protocol::tcp::SYN == 0));
+        Ok(begun)
+    }
+
+    /// A segment of a known TCP session.
+    pub(super) fn track_tcp(&self, cx: &Context<'_>, i: usize, id: HalfId) -> Result<Progress, DropReason> {
+        let segment = self.segment(i, &self.burst.meta[i]).ok_or(DropReason::InvalidL4)?;
+        tcp::on_segment(&cx.flows.half(id), &cx.flows.half(id.other()), &segment, id.is_reverse())
+    }
+
+    fn segment(&self, i: usize, meta: &Meta) -> Option<Segment> {
+        let header = self.burst.bufs[i].as_ref()?.data().get(usize::from(meta.l4)..usize::from(meta.end))?;
+        let [_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags] = *header.first_chunk()?;
+        Some(Segment {
+            flags,
+            seq: u32::from_be_bytes([s0, s1, s2, s3]),
+            ack: u32::from_be_bytes([a0, a1, a2, a3]),
+            len: (header.len() as u32).saturating_sub(u32::from(offset >> 4) * 4),
+        })
+    }
+
+    /// Whether a session decided before the last change still holds; if it does, it is good for this epoch.
+    /// A session that goes another way now has ended when this returns `false`.
+    pub(super) fn still_holds(&mut self, cx: &Context<'_>, id: HalfId) -> bool {
+        let half = cx.flows.half(id);
+        if half.is_pinned() {
+            return true;
+        }
+        let forward = cx.flows.half(id.session().forward());
+        let reverse = cx.flows.half(id.session().reverse());
+        let binding = VrfId(cx.flows.view(id.session()).map_or(0, |view| view.binding));
+        let opening = opening_again(cx.tables, &forward, &reverse, binding);
+        if !is_older(half.validated_at(), changed_at(cx.tables, &opening, &forward, binding)) {
+            half.set_validated_at(cx.tables.epoch);
+            return true;
+        }
+        self.counters.flow_redecided.add(1);
+        let hash = forward.key().hash(&packet::hash::FlowHasher::new(self.seed)) as u32;
+        let pin = Leaf::cached(forward.route());
+        let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), &mut Silent);
+        match decision.refused {
+            Some(DropReason::SecurityGroup) => {
+                // Both directions: a reply must not open the conversation again from the other side.
+                forward.set_verdict(FlowVerdict::Drop(DropReason::SecurityGroup), cx.tables.epoch);
+                reverse.set_verdict(FlowVerdict::Drop(DropReason::SecurityGroup), cx.tables.epoch);
+                return true;
+            }
+            Some(_) => {}
+            None => {
+                let reply = decision.translated.reversed();
+                let same_wire = !decision.receive
+                    && Tuple::of_key(&reverse.key()) == reply
+                    && reverse.scope() == decision.reverse_scope;
+                if same_wire {
+                    let flags = forward.route() & Leaf::FLAGS;
+                    forward.set_route(decision.leaf.0 | flags);
+                    if decision.reverse_leaf != Leaf::default() {
+                        reverse.set_route(decision.reverse_leaf.0);
+                    }
+                    if let Some(session) = cx.flows.reference(id) {
+                        cx.flows.set_rules(session, rule_slots(&decision));
+                    }
+                    forward.set_verdict(FlowVerdict::Forward, cx.tables.epoch);
+                    reverse.set_verdict(FlowVerdict::Forward, cx.tables.epoch);
+                    return true;
+                }
+            }
+        }
+        self.end_session(cx, id, EndReason::Replaced);
+        false
+    }
+}
+
+/// All that a new session is made of.
+struct SessionPlan<'p> {
+    opening: &'p Opening,
+    decision: &'p Decision,
+    key: FlowKey,
+    tcp: [(HalfState, u32); 2],
+    entropy: u16,
+    epoch: u32,
+    limits: [u32; 2],
+}
+
+fn session(plan: &SessionPlan<'_>) -> NewSession {
+    let SessionPlan { opening, decision, key, tcp, entropy, epoch, limits } = *plan;
+    let original = opening.tuple;
+    let translated = decision.translated;
+    let verdict = decision.refused.map_or(FlowVerdict::Forward, FlowVerdict::Drop);
+    let direct = if opening.direct.0 != 0 { Leaf::DIRECT } else { 0 };
+    let from_fabric = opening.workload.is_none();
+    let forward = NewHalf {
+        key,
+        translation: translation(&original, &translated),
+        verdict,
+        tcp: tcp[0].0,
+        tcp_ack: tcp[0].1,
+        entropy_or_peer: if from_fabric { peer_of(opening.origin, opening.peer).0 } else { entropy },
+        validated_at: epoch,
+        route: decision.leaf.0 | direct,
+    };
+    let reply = translated.reversed();
+    // The reply of a local workload leaves this node if the opener is elsewhere; the reply from the fabric
+    // comes through the tunnel that the session goes into.
+    let reply_from_workload = decision.destination.is_some();
+    let reverse = NewHalf {
+        key: reply.key(decision.reverse_scope),
+        translation: translation(&reply, &original.reversed()),
+        verdict,
+        tcp: tcp[1].0,
+        tcp_ack: tcp[1].1,
+        entropy_or_peer: if reply_from_workload { entropy } else { 0 },
+        validated_at: epoch,
+        route: decision.reverse_leaf.0,
+    };
+    NewSession {
+        forward,
+        // A refused conversation has no replies; the other side's own openings are decided by themselves.
+        reverse: decision.refused.is_none().then_some(reverse),
+        rules: rule_slots(decision),
+        binding: opening.vrf.0,
+        limits,
+        pinned: false,
+    }
+}
+
+/// The counters of the rules that decided.
+fn rule_slots(decision: &Decision) -> [RuleSlot; 2] {
+    decision.rules.map(|rule| rule.map_or(RuleSlot::NONE, |rule| rule.slot))
+}
+
+fn translation(old: &Tuple, new: &Tuple) -> Translation {
+    Translation::new(&old.plain(), &new.plain())
+}
+
+/// The session limits of the interfaces that the two halves count against.
+fn limits(tables: &Tables, scope: Scope, decision: &Decision) -> [u32; 2] {
+    [scope, decision.reverse_scope].map(|scope| {
+        scope.interface().and_then(|id| tables.interface(id)).map_or(0, |interface| interface.flow_limit)
+    })
+}
+
+/// Whose TCP manners a session follows: the workload that opens it, else the one that receives it.
+fn charged<'t>(tables: &'t Tables, opening: &Opening, decision: &Decision) -> Option<&'t Interface> {
+    tables.interface(opening.workload.or(decision.destination)?)
+}
+
+pub(super) fn opening_of<B: PacketBuf>(meta: &Meta, slot: Slot, buf: Option<&B>) -> Opening {
+    Opening {
+        origin: slot.origin,
+        workload: (slot.origin == Origin::Workload).then_some(slot.arrival),
+        vrf: slot.vrf,
+        direct: slot.direct,
+        peer: slot.peer,
+        tuple: Tuple::of(meta),
+        icmp: buf.map_or((0, 0), |buf| icmp_type_code(buf.data(), meta)),
+    }
+}
+
+/// The packet that opened a session, from what the session remembers.
+fn opening_again(tables: &Tables, forward: &Half<'_>, reverse: &Half<'_>, vrf: VrfId) -> Opening {
+    let key = forward.key();
+    let scope = key.scope;
+    let sender = match scope.kind() {
+        Some(ScopeKind::FromWorkload) => scope.interface(),
+        // A workload without policy that talks to one with it.
+        _ => Leaf::cached(reverse.route()).interface(),
+    };
+    let peer = PeerId(forward.entropy_or_peer());
+    let origin = match (sender, peer) {
+        (Some(_), _) => Origin::Workload,
+        (None, PeerId::UNKNOWN) => Origin::Plain,
+        (None, _) => Origin::Tunnel,
+    };
+    let direct = if forward.route() & Leaf::DIRECT != 0 { direct_again(tables, scope, forward) } else { NextHopId(0) };
+    let echo = if key.v6 { (128, 0) } else { (8, 0) };
+    let icmp = match (key.protocol, key.dst_port) {
+        (1 | 58, 0) => echo,
+        (1 | 58, class) => ((class - 1) as u8, 0),
+        _ => (0, 0),
+    };
+    let peer = if origin == Origin::Workload { PeerId::UNKNOWN } else { peer };
+    Opening { origin, workload: sender, vrf, direct, peer, tuple: Tuple::of_key(&key), icmp }
+}
+
+/// The next hop that a label named: the service itself, or the one that leads to the workload.
+fn direct_again(tables: &Tables, scope: Scope, forward: &Half<'_>) -> NextHopId {
+    match (scope.kind(), Leaf::cached(forward.route()).interface()) {
+        (Some(ScopeKind::Service), _) => NextHopId(scope.id()),
+        (_, Some(interface)) => {
+            tables.interface(interface).map_or(NextHopId(0), |interface| interface.delivery)
+        }
+        _ => NextHopId(0),
+    }
+}
+
+/// The epoch of the last change that concerns a session: its two ends and the VRFs between them.
+fn changed_at(tables: &Tables, opening: &Opening, forward: &Half<'_>, vrf: VrfId) -> u32 {
+    let mut latest = tables.vrf_epoch(vrf);
+    let mut consider = |epoch: u32| {
+        if is_older(latest, epoch) {
+            latest = epoch;
+        }
+    };
+    let receiver = Leaf::cached(forward.route()).interface();
+    for id in [opening.workload, receiver].into_iter().flatten() {
+        let Some(interface) = tables.interface(id) else {
+            // The interface is gone: everything about the session is in question.
+            return tables.epoch;
+        };
+        consider(interface.epoch);
+        consider(tables.vrf_epoch(interface.vrf));
+        for fip in interface.floating_ips.iter() {
+            consider(tables.vrf_epoch(fip.vrf));
+        }
+    }
+    latest
+}
+
+/// SEMANTICS 2: the session of which this packet is a reply, if the far end has moved between this node and
+/// the fabric since; its half gets the new key.
+fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<HalfId> {
+    let key = FlowKey::from(meta, slot.scope);
+    let here = slot.scope.interface()?;
+    // A reply to what a local workload opened is looked for where that workload sends.
+    let opener = match slot.scope.kind()? {
+        ScopeKind::ToWorkload => here,
+        ScopeKind::FromWorkload | ScopeKind::Service => {
+            let start = super::walk::Start {
+                vrf: slot.vrf,
+                direct: slot.direct,
+                v6: meta.is_ipv6(),
+                destination: &meta.dst,
+                origin: slot.origin,
+            };
+            match super::walk::walk(cx.tables, start, Pick::Stateless(meta.hash)).ok()?.end {
+                super::walk::End::Local(interface) => interface,
+                // The far end is remote now: replies to it were keyed by the workload that it was.
+                super::walk::End::Out(_) => return moved_away(cx, &key, here),
+                _ => return None,
+            }
+        }
+    };
+    let forward = cx.flows.lookup(&key.reversed(Scope::from_workload(opener)))?;
+    rekey(cx, forward, &key)
+}
+
+/// The far end that opened the conversation lived here and is remote now.
+fn moved_away(cx: &Context<'_>, key: &FlowKey, here: InterfaceId) -> Option<HalfId> {
+    let forward = cx.flows.lookup(&key.reversed(Scope::to_workload(here)))?;
+    rekey(cx, forward, key)
+}
+
+fn rekey(cx: &Context<'_>, forward: HalfId, key: &FlowKey) -> Option<HalfId> {
+    let other = forward.other();
+    let half = cx.flows.half(other);
+    // Only the scope may differ: a translated session is not found by its untranslated reply.
+    let same = FlowKey { scope: key.scope, ..half.key() } == *key;
+    if !same || !cx.flows.half(forward).forwards() {
+        return None;
+    }
+    cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;
+    // Not validated for the new place yet: the hit path decides again.
+    half.set_validated_at(cx.tables.epoch.wrapping_sub(1 << 30));
+    Some(other)
+}
+
+/// The VRF in which the opener of a session from the fabric is known to the receiver's side.
+pub(super) fn back_vrf(receiver: &Interface, forward: &Half<'_>, slot: Slot) -> VrfId {
+    let key = forward.key();
+    receiver
+        .floating_ips
+        .iter()
+        .find(|fip| fip.address == key.dst && fip.v6 == key.v6)
+        .map_or(if slot.direct.0 != 0 { receiver.vrf } else { slot.vrf }, |fip| fip.vrf)
+}

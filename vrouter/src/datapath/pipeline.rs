@@ -1,0 +1,69 @@
+//! A packet's way, from top to bottom.
+
+use arrayvec::ArrayVec;
+use packet::{InterfaceId, PacketBuf};
+
+use super::burst::{BURST, Slot, Verdict};
+use super::{Context, Datapath, Ports};
+
+impl<B: PacketBuf> Datapath<B> {
+    /// One burst from one interface, start to finish. Afterwards `frames` is empty: every packet has
+    /// ended in exactly one way.
+    pub fn run<P: Ports<B>>(
+        &mut self,
+        cx: &Context<'_>,
+        arrival: InterfaceId,
+        frames: &mut ArrayVec<B, BURST>,
+        ports: &mut P,
+    ) {
+        self.admit(cx, arrival, frames);
+
+        self.parse();
+        self.classify(cx, arrival);
+        self.local(cx, ports);
+        self.find_flows(cx);
+        self.miss(cx);
+        self.forward(cx, ports);
+
+        self.settle(cx);
+        self.flush(cx, ports);
+    }
+
+    /// Takes the frames in and counts them.
+    fn admit(&mut self, cx: &Context<'_>, arrival: InterfaceId, frames: &mut ArrayVec<B, BURST>) {
+        let count = frames.len();
+        let mut bytes = 0;
+        for (i, frame) in frames.drain(..).enumerate() {
+            frame.prefetch();
+            bytes += frame.len() as u64;
+            self.burst.slot[i] = Slot { arrival, ..Slot::default() };
+            self.burst.verdict[i] = Verdict::Live;
+            self.burst.bufs[i] = Some(frame);
+        }
+        self.burst.live = if count == BURST { u64::MAX } else { (1 << count) - 1 };
+        self.burst.count = count;
+        self.counters.received.add(count as u64);
+        self.counters.bursts.add(u64::from(count > 0));
+        if let Some(interface) = cx.tables.interface(arrival) {
+            let counters = interface.counters.worker(self.worker);
+            counters.rx_packets.add(count as u64);
+            counters.rx_bytes.add(bytes);
+        }
+    }
+
+    /// Bytes become facts.
+    fn parse(&mut self) {
+        for i in self.burst.live() {
+            let Some(buf) = &self.burst.bufs[i] else { continue };
+            let parsed = if buf.is_whole() {
+                packet::parse::ethernet(buf.data())
+            } else {
+                Err(packet::DropReason::MultiSegment)
+            };
+            match parsed {
+                Ok(meta) => self.burst.meta[i] = meta,
+                Err(reason) => self.burst.end(i, Verdict::Dropped(reason)),
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Packets for an address of the vRouter itself: it answers ping, the rest is for the control thread.
+
+use packet::{DropReason, PacketBuf, icmp};
+
+use super::burst::{Origin, Verdict};
+use super::classify::source_mac;
+use super::event::PuntClass;
+use super::forward::{self, Sent};
+use super::{Context, Datapath, walk};
+
+impl<B: PacketBuf> Datapath<B> {
+    pub(super) fn receive(&mut self, cx: &Context<'_>, i: usize) {
+        if !icmp::is_echo_request(&self.burst.meta[i]) {
+            return self.punt(cx, i, PuntClass::Host);
+        }
+        if let Err(reason) = self.answer_echo(cx, i) {
+            self.burst.end(i, Verdict::Dropped(reason));
+        }
+    }
+
+    /// Turns an echo request into its reply and sends that the way the request came.
+    fn answer_echo(&mut self, cx: &Context<'_>, i: usize) -> Result<(), DropReason> {
+        let slot = self.burst.slot[i];
+        let request = self.burst.meta[i];
+        let arrival = cx.tables.interface(slot.arrival).ok_or(DropReason::InterfaceDown)?;
+        let buf = self.burst.bufs[i].as_mut().ok_or(DropReason::NoBuffer)?;
+        let asker = source_mac(buf.data()).ok_or(DropReason::Truncated)?;
+        let reply = icmp::echo_reply(buf, &request)?;
+        if slot.origin != Origin::Tunnel {
+            let from = if slot.origin == Origin::Workload { arrival.gateway_mac } else { arrival.mac };
+            forward::ethernet(buf, &reply, asker, from)?;
+            self.answer_in_place(arrival, i);
+            return Ok(());
+        }
+        // Through a tunnel: the reply takes the route back, as a packet of our own.
+        let back = walk::back(cx.tables, slot.vrf, request.is_ipv6(), &request.src, slot.origin, slot.peer)
+            .ok_or(DropReason::NoRoute)?;
+        let exit = forward::exit(cx.tables, back.leaf, slot.entropy)?;
+        let mut buf = self.burst.bufs[i].take().ok_or(DropReason::NoBuffer)?;
+        let sent = self.dress(cx, exit, &mut buf, &reply, slot.entropy)?;
+        self.burst.end(i, Verdict::Consumed);
+        self.counters.originated.add(1);
+        match sent {
+            Sent::Out(interface) => self.outputs.push(interface, buf),
+            Sent::Wait(wanted) => {
+                self.counters.held_total.add(1);
+                self.park(cx, slot.arrival, wanted, buf);
+            }
+        }
+        Ok(())
+    }
+}

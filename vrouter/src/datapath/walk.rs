@@ -1,0 +1,247 @@
+//! From a destination to the leaf that forwards it: FIB, VRF translation, ECMP.
+
+use nexthop::FibResult;
+use packet::{Address, DropReason, InterfaceId, Label, NextHopId, VrfId};
+
+use super::burst::{Leaf, Origin};
+use crate::tables::{Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf, Tables, v4_number};
+
+/// Most VRF translations and group levels on the way to a leaf.
+const MAX_STEPS: usize = 8;
+
+/// How a member of an ECMP group is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pick {
+    /// For a new session: by weight.
+    New(u32),
+    /// For a session that has chosen before: the same member while it is in the group, else by weight.
+    Pinned(Leaf, u32),
+    /// Without a session: the resilient table. Stops at a service, whose flows are always pinned.
+    Stateless(u32),
+}
+
+/// Where the walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// At a local workload.
+    Local(InterfaceId),
+    /// At a tunnel or a fabric interface.
+    Out(Leaf),
+    /// At an address of the vRouter itself.
+    Receive,
+    /// At a service ([`Pick::Stateless`]).
+    Service(NextHopId),
+}
+
+/// The result of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    pub(super) end: End,
+    /// The VRF of the last look-up.
+    pub(super) vrf: VrfId,
+    /// The route that was found there; `None` if a label named the next hop.
+    pub(super) route: Option<FibResult>,
+}
+
+/// The longest match for an address.
+#[inline]
+pub(super) fn lookup(tables: &Tables, vrf: VrfId, v6: bool, address: &Address) -> Option<FibResult> {
+    if v6 {
+        tables.vrfs.lookup6(vrf, u128::from_be_bytes(*address))
+    } else {
+        tables.vrfs.lookup4(vrf, v4_number(address))
+    }
+}
+
+/// The longest match for an address and the length of the prefix that matched.
+pub(super) fn lookup_length(
+    tables: &Tables,
+    vrf: VrfId,
+    v6: bool,
+    address: &Address,
+) -> Option<(FibResult, u8)> {
+    if v6 {
+        tables.vrfs.lookup6_length(vrf, u128::from_be_bytes(*address))
+    } else {
+        tables.vrfs.lookup4_length(vrf, v4_number(address))
+    }
+}
+
+/// Where a walk begins: at a destination, or at the next hop that a label named.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    pub(super) vrf: VrfId,
+    pub(super) direct: NextHopId,
+    pub(super) v6: bool,
+    pub(super) destination: &'a Address,
+    pub(super) origin: Origin,
+}
+
+/// Walks from a destination to a leaf.
+pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk, DropReason> {
+    let mut vrf = start.vrf;
+    let mut route = None;
+    let mut label = Label::NONE;
+    let mut id = start.direct;
+    if id.0 == 0 {
+        let found = lookup(tables, vrf, start.v6, start.destination).ok_or(DropReason::NoRoute)?;
+        id = found.next_hop();
+        label = found.label();
+        route = Some(found);
+    }
+    for _ in 0..MAX_STEPS {
+        let next_hop = tables.next_hop(id);
+        let next_hop = match next_hop {
+            Some(next_hop) => next_hop,
+            None if id.0 == 0 => return Err(DropReason::Discard),
+            None => return Err(DropReason::NextHopUnknown),
+        };
+        let end = match next_hop {
+            NextHop::Discard => return Err(DropReason::Discard),
+            NextHop::Reject => return Err(DropReason::Reject),
+            NextHop::Receive => End::Receive,
+            NextHop::Resolve(_) => End::Out(Leaf::next_hop(id, label)),
+            NextHop::Interface(delivery) => match tables.interface(delivery.interface) {
+                Some(interface) if interface.role == Role::Virtual => End::Local(interface.id),
+                Some(_) => End::Out(Leaf::next_hop(id, label)),
+                None => return Err(DropReason::InterfaceDown),
+            },
+            NextHop::Tunnel(_) => End::Out(Leaf::next_hop(id, label)),
+            NextHop::Vrf(other) => {
+                vrf = *other;
+                let found = lookup(tables, vrf, start.v6, start.destination).ok_or(DropReason::NoRoute)?;
+                id = found.next_hop();
+                label = found.label();
+                route = Some(found);
+                continue;
+            }
+            NextHop::Ecmp(ecmp) if ecmp.service && matches!(pick, Pick::Stateless(_)) => End::Service(id),
+            NextHop::Ecmp(ecmp) => {
+                let slot = choose(ecmp, label, start.origin, pick)?;
+                let member = &ecmp.group.members()[slot];
+                if let EcmpLeaf::Local(interface) = ecmp.leaves[slot] {
+                    End::Local(interface)
+                } else {
+                    End::Out(Leaf::next_hop(member.next_hop, effective(label, member.label)))
+                }
+            }
+        };
+        return Ok(Walk { end, vrf, route });
+    }
+    Err(DropReason::LookupLoop)
+}
+
+/// A route's own label goes before that of the group's member.
+fn effective(route: Label, member: Label) -> Label {
+    if route.is_some() { route } else { member }
+}
+
+/// Picks a member: an index into `group.members()` and `leaves`.
+fn choose(ecmp: &Ecmp, label: Label, origin: Origin, pick: Pick) -> Result<usize, DropReason> {
+    // SEMANTICS 7: what comes from the fabric has chosen this node already.
+    let local_only = origin == Origin::Tunnel && ecmp.service;
+    let usable = |slot: usize| match ecmp.leaves.get(slot) {
+        Some(EcmpLeaf::Local(_)) => true,
+        Some(EcmpLeaf::Tunnel(_) | EcmpLeaf::Plain(_)) => !local_only,
+        Some(EcmpLeaf::Dead) | None => false,
+    };
+    if let Pick::Pinned(leaf, _) = pick {
+        let pinned = ecmp.group.members().iter().enumerate().position(|(slot, member)| {
+            usable(slot)
+                && match ecmp.leaves[slot] {
+                    EcmpLeaf::Local(interface) => leaf == Leaf::local(interface),
+                    _ => leaf == Leaf::next_hop(member.next_hop, effective(label, member.label)),
+                }
+        });
+        if let Some(slot) = pinned {
+            return Ok(slot);
+        }
+    }
+    let picked = match pick {
+        Pick::New(hash) | Pick::Pinned(_, hash) => ecmp.group.pick_filtered(hash, usable),
+        Pick::Stateless(hash) => ecmp.group.pick_resilient(hash).filter(|slot| usable(*slot)),
+    };
+    picked.ok_or(if local_only { DropReason::NoLocalMember } else { DropReason::EcmpEmpty })
+}
+
+/// What the route back to a source says about the tunnel a packet came through (SEMANTICS 9).
+pub(super) fn rpf(
+    tables: &Tables,
+    mode: Rpf,
+    vrf: VrfId,
+    v6: bool,
+    source: &Address,
+    origin: Origin,
+    peer: PeerId,
+) -> bool {
+    match mode {
+        Rpf::Off => return true,
+        Rpf::Loose if origin == Origin::Tunnel => return peer != PeerId::UNKNOWN,
+        Rpf::Loose | Rpf::Strict => {}
+    }
+    match back(tables, vrf, v6, source, origin, peer) {
+        Some(Back { through: true, .. }) => true,
+        // A workload's packet was bound to its interface already.
+        _ => origin == Origin::Workload,
+    }
+}
+
+/// The route back to a source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Back {
+    /// The leaf towards the source: of an ECMP group, the member the packet came through (SEMANTICS 8).
+    pub(super) leaf: Leaf,
+    /// Whether the packet came the way the route back goes.
+    pub(super) through: bool,
+}
+
+/// Finds the route back to a source, given how the packet came.
+pub(super) fn back(
+    tables: &Tables,
+    vrf: VrfId,
+    v6: bool,
+    source: &Address,
+    origin: Origin,
+    peer: PeerId,
+) -> Option<Back> {
+    let mut vrf = vrf;
+    for _ in 0..MAX_STEPS {
+        let route = lookup(tables, vrf, v6, source)?;
+        let id = route.next_hop();
+        let leaf = Leaf::next_hop(id, route.label());
+        return Some(match tables.next_hop(id)? {
+            NextHop::Vrf(other) => {
+                vrf = *other;
+                continue;
+            }
+            NextHop::Tunnel(tunnel) => {
+                Back { leaf, through: origin == Origin::Tunnel && tunnel.peer == peer }
+            }
+            NextHop::Resolve(_) => Back { leaf, through: origin == Origin::Plain },
+            NextHop::Interface(delivery) => {
+                let interface = tables.interface(delivery.interface)?;
+                if interface.role == Role::Virtual {
+                    Back { leaf: Leaf::local(interface.id), through: false }
+                } else {
+                    Back { leaf, through: origin == Origin::Plain }
+                }
+            }
+            NextHop::Ecmp(ecmp) => {
+                let came = ecmp.leaves.iter().position(|member| match member {
+                    EcmpLeaf::Tunnel(other) => origin == Origin::Tunnel && *other == peer,
+                    EcmpLeaf::Plain(_) => origin == Origin::Plain,
+                    EcmpLeaf::Local(_) | EcmpLeaf::Dead => false,
+                });
+                let slot = came.or_else(|| ecmp.group.pick_filtered(0, |_| true))?;
+                let member = ecmp.group.members().get(slot)?;
+                let leaf = match ecmp.leaves.get(slot)? {
+                    EcmpLeaf::Local(interface) => Leaf::local(*interface),
+                    _ => Leaf::next_hop(member.next_hop, effective(route.label(), member.label)),
+                };
+                Back { leaf, through: came.is_some() }
+            }
+            NextHop::Discard | NextHop::Reject | NextHop::Receive => return None,
+        });
+    }
+    None
+}

@@ -1,0 +1,145 @@
+//! One generation of everything that forwards: an immutable, cheaply cloned value. The control thread
+//! edits its own copy and publishes clones; a worker reads one generation for a whole burst.
+
+mod floating_ip;
+mod interface;
+mod next_hop;
+mod peers;
+mod pin;
+
+pub use floating_ip::{FloatingIp, NatDirection, PortMap};
+pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
+pub use next_hop::{Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
+pub use peers::{PeerId, Peers};
+pub use pin::{Pin, PinKey};
+
+use std::sync::Arc;
+
+use flow::policy::RuleRef;
+use nexthop::{Labels, Paged, Vnis, Vrfs};
+use packet::{Address, GroupSetId, InterfaceId, NextHopId, VrfId};
+
+/// One generation. `Default` is the empty one: it drops everything by name.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Counts published generations; 0 before the first.
+    pub generation: u64,
+    /// The generation of the last change that can alter a cached flow decision (SEMANTICS 17). A session
+    /// validated at or after it needs no closer look.
+    pub epoch: u32,
+    /// By [`InterfaceId`].
+    pub interfaces: Paged<Arc<Interface>>,
+    /// Route tables of all VRFs.
+    pub vrfs: Vrfs,
+    /// By [`NextHopId`].
+    pub next_hops: Paged<NextHop>,
+    /// What an MPLS label on a received packet names.
+    pub labels: Labels,
+    /// What a VNI on a received packet names.
+    pub vnis: Vnis,
+    /// Sets of security groups that routes carry, sorted; by [`GroupSetId`].
+    pub group_sets: Paged<Arc<[u32]>>,
+    /// Which security group rule has which counter.
+    pub rules: Paged<RuleRef>,
+    /// Neighbours that ARP or ND resolved (or gave up on), by (interface, address).
+    pub neighbours: Neighbours,
+    /// Tunnel destinations known to this node.
+    pub peers: Peers,
+}
+
+impl Tables {
+    /// The interface with this id.
+    #[inline]
+    #[must_use]
+    pub fn interface(&self, id: InterfaceId) -> Option<&Interface> {
+        self.interfaces.get(u32::from(id.0)).map(|i| &**i)
+    }
+
+    /// The next hop with this id; 0 is the built-in discard.
+    #[inline]
+    #[must_use]
+    pub fn next_hop(&self, id: NextHopId) -> Option<&NextHop> {
+        self.next_hops.get(id.0)
+    }
+
+    /// The security groups of a set, sorted; the empty set for an unknown id.
+    #[inline]
+    #[must_use]
+    pub fn group_set(&self, id: GroupSetId) -> &[u32] {
+        self.group_sets.get(u32::from(id.0)).map_or(&[], |set| set)
+    }
+
+    /// The epoch at which any route of this VRF last changed.
+    #[inline]
+    #[must_use]
+    pub fn vrf_epoch(&self, vrf: VrfId) -> u32 {
+        self.vrfs.epoch(vrf)
+    }
+}
+
+/// What is known about one neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighbourState {
+    /// Frames go to this MAC.
+    Resolved([u8; 6]),
+    /// It did not answer; packets for it are dropped as `neighbour_failed` until it is asked again.
+    Failed,
+}
+
+/// Neighbours by (interface, address): a persistent map that costs one page per change.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    /// Interfaces play the VRF, neighbours are host routes, the result's next hop indexes `entries`.
+    index: Vrfs,
+    entries: Paged<NeighbourState>,
+}
+
+impl Neighbours {
+    /// The neighbour's state; `None` while nobody has asked for it.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, interface: InterfaceId, v6: bool, address: &Address) -> Option<NeighbourState> {
+        let found = if v6 {
+            self.index.lookup6(VrfId(interface.0), u128::from_be_bytes(*address))
+        } else {
+            self.index.lookup4(VrfId(interface.0), v4_number(address))
+        }?;
+        self.entries.get(found.next_hop().0).copied()
+    }
+
+    /// Writes what is known under the slot that the control side gave this neighbour.
+    pub fn set(
+        &mut self,
+        slot: u32,
+        interface: InterfaceId,
+        v6: bool,
+        address: &Address,
+        state: NeighbourState,
+    ) {
+        self.entries.set(slot, state);
+        let result = nexthop::FibResult::new(NextHopId(slot), packet::Label::NONE, GroupSetId(0));
+        self.index.insert(VrfId(interface.0), host_prefix(v6, address), result);
+    }
+
+    /// Forgets a neighbour and its slot.
+    pub fn remove(&mut self, slot: u32, interface: InterfaceId, v6: bool, address: &Address) {
+        self.entries.remove(slot);
+        self.index.remove(VrfId(interface.0), host_prefix(v6, address));
+    }
+}
+
+fn host_prefix(v6: bool, address: &Address) -> nexthop::Prefix {
+    let ip = if v6 {
+        std::net::IpAddr::from(*address)
+    } else {
+        std::net::IpAddr::from([address[0], address[1], address[2], address[3]])
+    };
+    nexthop::Prefix::host(ip)
+}
+
+/// An IPv4 [`Address`] as a number, host order.
+#[inline]
+#[must_use]
+pub const fn v4_number(address: &Address) -> u32 {
+    u32::from_be_bytes([address[0], address[1], address[2], address[3]])
+}
