@@ -87,9 +87,9 @@ impl Translation {
 /// first one carries the whole datagram's checksum and takes the whole difference. A *partial* checksum takes
 /// the difference of the addresses only, since it covers no port yet.
 ///
-/// SCTP's CRC32c has no pseudo header, so addresses do not touch it; for ports its difference is run over the
-/// length of the packet (the price of a full CRC, with the guarantee that a wrong one stays wrong). A first
-/// fragment does not tell that length: port translation of fragmented SCTP cannot be repaired and is not.
+/// SCTP's CRC32c has no pseudo header, so addresses do not touch it; for ports its difference is advanced over
+/// the length of the packet, in a few hundred steps and without reading it. A first fragment does not tell
+/// that length: port translation of fragmented SCTP cannot be repaired and is not.
 #[inline]
 pub fn apply<B: PacketBuf>(buf: &mut B, meta: &mut Meta, translation: &Translation) {
     let partial = buf.l4_checksum() == L4Checksum::Partial;

@@ -551,3 +551,12 @@ fn a_meta_of_another_packet_harms_nothing() {
         assert!(!rewrite::translate_icmp_error(&mut buf, &mut meta, &translation(&ENDS4, &OTHER4, TCP)));
     }
 }
+
+#[test]
+fn the_crc_of_sctp_follows_its_ports_at_every_length() {
+    for length in (0..300).chain([1400, 8952, 9000, 65503]) {
+        let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
+        let (buf, _) = apply(&packet(SCTP, &ENDS4, &payload), &translation(&ENDS4, &OTHER4, SCTP));
+        assert!(assert_sound(buf.data(), 0), "length {length}");
+    }
+}
