@@ -6,7 +6,7 @@ use agent_api::{MAX_MESSAGE_BYTES, v1::agent_client::AgentClient};
 use clap::Args;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use crate::error::Error;
+use crate::error::{Error, innermost};
 
 pub(crate) type Client = AgentClient<Channel>;
 
@@ -43,11 +43,11 @@ impl Connection {
             .connect_timeout(CONNECT_TIMEOUT);
         if address.starts_with("https://") {
             endpoint = endpoint.tls_config(self.tls()?).map_err(|error| {
-                Error::Usage(format!("the certificates cannot be used: {}", reason(&error)))
+                Error::Usage(format!("the certificates cannot be used: {}", innermost(&error)))
             })?;
         }
         let channel = endpoint.connect().await.map_err(|error| {
-            Error::Connect(format!("cannot connect to {}: {}", self.agent, reason(&error)))
+            Error::Connect(format!("cannot connect to {}: {}", self.agent, innermost(&error)))
         })?;
         Ok(AgentClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -79,13 +79,4 @@ impl Connection {
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
-}
-
-/// The innermost cause: the outer ones say "transport error".
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

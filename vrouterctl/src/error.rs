@@ -44,6 +44,10 @@ impl From<io::Error> for Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        // A status with a cause was made here and not by the vRouter.
+        if let Some(cause) = std::error::Error::source(&status) {
+            return Self::Connect(format!("the connection broke: {}", innermost(cause)));
+        }
         match status.code() {
             Code::Unavailable => Self::Connect(format!("the connection broke: {}", status.message())),
             Code::Unimplemented => Self::Failed(
@@ -52,6 +56,15 @@ impl From<Status> for Error {
             code => Self::Failed(refusal(status.message(), code)),
         }
     }
+}
+
+/// The innermost cause of an error: the outer ones say "transport error".
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 /// A refusal as it is printed: what the vRouter says and the canonical name of the code.

@@ -41,8 +41,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "PORT", default_value_t = 0, requires = "src")]
     dport: u16,
     /// TCP flags as a number (RFC 9293); left out: SYN
-    #[arg(long, value_name = "FLAGS", default_value_t = 0, requires = "src")]
-    tcp_flags: u8,
+    #[arg(long, value_name = "FLAGS", requires = "src")]
+    tcp_flags: Option<u8>,
     /// ICMP type; left out: echo request
     #[arg(long, value_name = "TYPE", requires = "src")]
     icmp_type: Option<u8>,
@@ -93,7 +93,7 @@ fn packet(args: &ExplainArgs) -> Result<(Vec<u8>, Option<PacketSketch>), Error> 
         protocol: args.proto,
         source_port: args.sport.into(),
         destination_port: args.dport.into(),
-        tcp_flags: args.tcp_flags.into(),
+        tcp_flags: args.tcp_flags.unwrap_or_default().into(),
         icmp_type: if matches!(args.proto, 1 | 58) {
             args.icmp_type.unwrap_or(echo_request).into()
         } else {

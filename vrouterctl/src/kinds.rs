@@ -58,19 +58,21 @@ impl ValueEnum for ObjectKind {
         let (name, aliases, help): (_, &'static [&'static str], _) = match self.0 {
             Kind::Vrf => ("vrf", &["vrfs"], "Routing tables"),
             Kind::Interface => {
-                ("interface", &["interfaces", "vif", "vifs", "if"], "Interfaces and their counters")
+                ("interface", &["interfaces", "vif", "vifs", "if"], "Interfaces and their counters (vif)")
             }
-            Kind::NextHop => ("next-hop", &["next-hops", "next_hop", "nexthop", "nh"], "Next hops"),
-            Kind::Route => ("route", &["routes", "rt"], "Routes: every path of every prefix"),
-            Kind::MplsLabel => ("mpls-label", &["mpls-labels", "mpls_label", "mpls", "label"], "MPLS labels"),
-            Kind::Vni => ("vni", &["vnis", "vxlan"], "VXLAN network identifiers"),
+            Kind::NextHop => ("next-hop", &["next-hops", "next_hop", "nexthop", "nh"], "Next hops (nh)"),
+            Kind::Route => ("route", &["routes", "rt"], "Routes: every path of every prefix (rt)"),
+            Kind::MplsLabel => {
+                ("mpls-label", &["mpls-labels", "mpls_label", "mpls", "label"], "MPLS labels (mpls)")
+            }
+            Kind::Vni => ("vni", &["vnis", "vxlan"], "VXLAN network identifiers (vxlan)"),
             Kind::SecurityGroup => (
                 "security-group",
                 &["security-groups", "security_group", "sg"],
-                "Security groups, a line for each rule",
+                "Security groups, a line for each rule (sg)",
             ),
             Kind::FloatingIp => {
-                ("floating-ip", &["floating-ips", "floating_ip", "fip"], "Floating IPs and services")
+                ("floating-ip", &["floating-ips", "floating_ip", "fip"], "Floating IPs and services (fip)")
             }
             Kind::Flow => ("pinned-flow", &["pinned-flows", "pinned_flow"], "Flows that a controller pinned"),
             Kind::Unspecified => return None,
@@ -90,12 +92,16 @@ impl ValueEnum for Resource {
             Self::Flow => {
                 ("flow", &["flows", "session", "sessions"], "The flow table: sessions, both directions")
             }
-            Self::Drop => ("drop", &["drops", "dropstats"], "Counters of dropped packets by reason"),
+            Self::Drop => {
+                ("drop", &["drops", "dropstats"], "Counters of dropped packets by reason (dropstats)")
+            }
             Self::Stat => ("stat", &["stats"], "Where all packets went, interface counters, table sizes"),
             Self::Worker => ("worker", &["workers"], "Workers: cores, queues, load"),
-            Self::Neighbour => {
-                ("neighbour", &["neighbours", "neighbor", "neighbors", "arp", "nd"], "ARP and ND")
-            }
+            Self::Neighbour => (
+                "neighbour",
+                &["neighbours", "neighbor", "neighbors", "arp", "nd"],
+                "Neighbours by ARP and ND (arp, nd)",
+            ),
             Self::All => ("all", &[], "Every object"),
         };
         Some(PossibleValue::new(name).aliases(aliases).help(help))

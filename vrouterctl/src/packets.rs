@@ -16,7 +16,7 @@ use crate::{
     frame::{self, CapturedFrame},
     output::{self, Format, OutputArgs},
     summary::summary,
-    text,
+    text, watch,
 };
 
 #[derive(Debug, Args)]
@@ -56,6 +56,7 @@ pub(crate) async fn packet_in(
 ) -> Result<(), Error> {
     let request = PacketInRequest { classes: args.classes.clone() };
     let packets = client.packet_in(request).await?.into_inner();
+    let mut missing = args.count;
     let mut packets = packets.take(args.count.unwrap_or(usize::MAX));
     while let Some(packet) = packets.next().await {
         let packet = packet?;
@@ -74,8 +75,9 @@ pub(crate) async fn packet_in(
             }
         }
         out.flush()?;
+        missing = missing.map(|missing| missing.saturating_sub(1));
     }
-    Ok(())
+    watch::ended(missing)
 }
 
 /// Sends one packet.

@@ -42,6 +42,14 @@ pub(crate) struct WatchArgs {
     output: OutputArgs,
 }
 
+/// A stream without end that ended before all that was asked for had come: the vRouter went away.
+pub(crate) fn ended(missing: Option<usize>) -> Result<(), Error> {
+    match missing {
+        Some(0) => Ok(()),
+        _ => Err(Error::Connect("the vRouter ended the stream".into())),
+    }
+}
+
 /// Prints events until the vRouter or the reader goes away.
 pub(crate) async fn run(client: &mut Client, args: &WatchArgs, out: &mut dyn Write) -> Result<(), Error> {
     let wants = |topic| args.topics.contains(&topic);
@@ -52,6 +60,7 @@ pub(crate) async fn run(client: &mut Client, args: &WatchArgs, out: &mut dyn Wri
         flows: wants(Topic::Flows),
     };
     let events = client.watch(request).await?.into_inner();
+    let mut missing = args.count;
     let mut events = events.take(args.count.unwrap_or(usize::MAX));
     while let Some(event) = events.next().await {
         let event = event?;
@@ -64,8 +73,9 @@ pub(crate) async fn run(client: &mut Client, args: &WatchArgs, out: &mut dyn Wri
             Format::Table | Format::Wide => writeln!(out, "{}  {}", text::time(event.time_ns), line(&event))?,
         }
         out.flush()?;
+        missing = missing.map(|missing| missing.saturating_sub(1));
     }
-    Ok(())
+    ended(missing)
 }
 
 fn line(event: &WatchEvent) -> String {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::Write};
 
 use agent_api::{
-    v1::{Entry, Kind, ListRequest, Object, object},
+    v1::{Entry, Kind, ListRequest, Object, key, object},
     yaml,
 };
 
@@ -42,6 +42,7 @@ pub(crate) async fn run(
                 return Err(Error::Failed(format!("there is no {} {id}", kind.name())));
             }
         }
+        entries.sort_by_key(id);
         lists.push((kind, entries));
     }
     match args.output.output {
@@ -72,6 +73,22 @@ fn names(entry: &Entry, id: &str) -> bool {
         Some(object::Object::FloatingIp(floating)) => is(floating.id, &floating.address),
         Some(object::Object::Route(_) | object::Object::Flow(_)) => true,
         None => false,
+    }
+}
+
+/// What objects that have a number are sorted by; the others stay as the vRouter sent them.
+fn id(entry: &Entry) -> u32 {
+    match entry.object.as_ref().map(agent_api::key_of).and_then(|key| key.key) {
+        Some(
+            key::Key::Vrf(id)
+            | key::Key::Interface(id)
+            | key::Key::NextHop(id)
+            | key::Key::MplsLabel(id)
+            | key::Key::Vni(id)
+            | key::Key::SecurityGroup(id)
+            | key::Key::FloatingIp(id),
+        ) => id,
+        Some(key::Key::Route(_) | key::Key::Flow(_)) | None => 0,
     }
 }
 
