@@ -230,3 +230,11 @@ fn a_whole_node_is_applied_in_the_order_of_references() {
     let fixture = mock.path_of_fixture();
     golden("apply-fixture", &mock.ok(&["apply", "-f", fixture.to_str().unwrap()]));
 }
+
+#[test]
+fn the_examples_are_taken() {
+    let mock = Mock::empty();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let output = mock.ok(&["apply", "-q", "-f", examples]);
+    assert!(output.contains(" applied, 0 unchanged; generation 1\n"), "{output}");
+}
