@@ -10,7 +10,7 @@
 
 use crate::atomic::{AtomicU64, Ordering};
 use crate::policy::RuleSlot;
-use crate::table::half::Counter;
+use crate::table::counter::Counter;
 use crate::timeouts::Ticks;
 
 /// See the module.

@@ -7,7 +7,8 @@ use packet::InterfaceId;
 use packet::protocol::ip;
 
 use crate::atomic::Ordering;
-use crate::table::half::{Counter, SessionId};
+use crate::table::counter::Counter;
+use crate::table::ids::SessionId;
 use crate::table::view::{EndReason, SessionRef};
 use crate::table::{FlowTable, WorkerSlots};
 use crate::tcp;

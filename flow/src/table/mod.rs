@@ -7,20 +7,22 @@
 
 mod bucket;
 mod cold;
+mod counter;
 mod evict;
 mod half;
+mod ids;
 mod index;
 mod insert;
 mod interfaces;
 mod slots;
 mod sweep;
 mod view;
-mod wraps;
 
 use packet::hash::FlowHasher;
 use packet::{InterfaceId, WorkerId};
 
-pub use half::{Half, HalfId, NewHalf, SessionId, Verdict};
+pub use half::{Half, NewHalf, Verdict};
+pub use ids::{HalfId, SessionId};
 pub use insert::{InsertError, NewSession, RekeyError};
 pub use packet::rewrite::Translation;
 pub use slots::WorkerSlots;
@@ -31,11 +33,11 @@ use crate::atomic::{AtomicU32, Ordering};
 use crate::key::FlowKey;
 use bucket::{SLOTS, prefetch};
 use cold::Cold;
+use counter::Giants;
 use half::Line;
 use index::{Hash, Index};
 use interfaces::Interfaces;
 use slots::{Pool, WorkerCounts};
-use wraps::Giants;
 
 /// Packets that are looked up together: a burst.
 const BURST: usize = 64;

@@ -2,7 +2,8 @@
 
 use packet::protocol::ip;
 
-use crate::table::half::{Counter, SessionId};
+use crate::table::counter::Counter;
+use crate::table::ids::SessionId;
 use crate::table::view::{EndReason, SessionRef, SessionSink, Traffic};
 use crate::table::{FlowTable, WorkerSlots};
 use crate::tcp::{self, Connection};

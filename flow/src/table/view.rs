@@ -6,8 +6,9 @@ use crate::atomic::{Ordering, fence};
 use crate::key::{FlowKey, Scope};
 use crate::policy::RuleSlot;
 use crate::table::FlowTable;
-use crate::table::half::{Half, SessionId, Verdict};
-use crate::table::wraps::Wraps;
+use crate::table::counter::Wraps;
+use crate::table::half::{Half, Verdict};
+use crate::table::ids::SessionId;
 use crate::tcp::{Connection, HalfState, connection};
 use crate::timeouts::Ticks;
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::table::half::Counter;
+use crate::table::counter::{Counter, Wraps};
 
 /// What a half would show after this much traffic.
 fn counter(packets: u64, bytes: u64) -> Counter {
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn totals_follow_from_wraps(steps in prop::collection::vec((0_u64..1 << 28, 0_u64..(1 << 36) - 1), 1..40)) {
-        let mut wraps = crate::table::wraps::Wraps::default();
+        let mut wraps = Wraps::default();
         let (mut packets, mut bytes) = (0, 0);
         for (more_packets, more_bytes) in steps {
             let from = counter(packets, bytes);
