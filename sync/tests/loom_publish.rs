@@ -94,6 +94,7 @@ fn no_reader_uses_a_value_that_was_reclaimed() {
 }
 
 #[test]
+#[allow(clippy::arc_with_non_send_sync, reason = "loom's threads are coroutines of one thread")]
 fn an_unlinked_entry_is_out_of_reach_once_every_reader_has_passed_a_boundary() {
     loom::model(|| {
         let (publisher, mut readers) = publication(value(0), 1);

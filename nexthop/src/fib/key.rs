@@ -1,0 +1,150 @@
+//! What the FIB needs of an address, so that one trie and one host table serve both families.
+
+use std::fmt::Debug;
+
+/// An address as the FIB sees it: bits from the most significant down.
+pub(crate) trait Key: Copy + Debug + Eq + Send + Sync + 'static {
+    /// As it is stored in nodes and buckets: needs no more than eight-byte alignment.
+    type Stored: Copy + Debug + Default + Eq + Send + Sync + 'static;
+    /// Bits of an address.
+    const BITS: u8;
+
+    fn store(self) -> Self::Stored;
+    fn load(stored: Self::Stored) -> Self;
+    /// The 64 bits from bit `depth` on, zeros behind the end. `depth` is below `BITS`.
+    fn window(self, depth: u8) -> u64;
+    /// The address with bits set below `depth`, from a window; the inverse of [`window`](Self::window).
+    fn with_window(self, depth: u8, window: u64) -> Self;
+    /// The first `length` bits, zeros behind.
+    fn masked(self, length: u8) -> Self;
+    /// How many leading bits are the same.
+    fn common(self, other: Self) -> u8;
+    /// Whether the first `length` bits are the same; `length` is below `BITS`.
+    fn agrees(self, other: Self, length: u8) -> bool;
+    /// Spreads the address over 64 bits.
+    fn hash(self) -> u64;
+}
+
+/// Lets every bit of a word change every bit of the result: two rounds of multiply and fold high bits back.
+fn mix(word: u64) -> u64 {
+    let word = (word ^ word >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ word >> 29).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    word ^ word >> 32
+}
+
+impl Key for u32 {
+    type Stored = Self;
+    const BITS: u8 = 32;
+
+    #[inline]
+    fn store(self) -> Self {
+        self
+    }
+    #[inline]
+    fn load(stored: Self) -> Self {
+        stored
+    }
+    #[inline]
+    fn window(self, depth: u8) -> u64 {
+        u64::from(self) << (32 + (depth & 31))
+    }
+    #[inline]
+    fn with_window(self, depth: u8, window: u64) -> Self {
+        self.masked(depth) | (window >> (32 + (depth & 31))) as Self
+    }
+    #[inline]
+    fn masked(self, length: u8) -> Self {
+        if length == 0 { 0 } else { self & Self::MAX << (32 - length) }
+    }
+    #[inline]
+    fn common(self, other: Self) -> u8 {
+        (self ^ other).leading_zeros() as u8
+    }
+    #[inline]
+    fn agrees(self, other: Self, length: u8) -> bool {
+        (self ^ other) >> 1 >> (31 - (length & 31)) == 0
+    }
+    #[inline]
+    fn hash(self) -> u64 {
+        mix(u64::from(self))
+    }
+}
+
+impl Key for u128 {
+    type Stored = [u64; 2];
+    const BITS: u8 = 128;
+
+    #[inline]
+    fn store(self) -> [u64; 2] {
+        [(self >> 64) as u64, self as u64]
+    }
+    #[inline]
+    fn load([high, low]: [u64; 2]) -> Self {
+        Self::from(high) << 64 | Self::from(low)
+    }
+    #[inline]
+    fn window(self, depth: u8) -> u64 {
+        (self << (depth & 127) >> 64) as u64
+    }
+    #[inline]
+    fn with_window(self, depth: u8, window: u64) -> Self {
+        self.masked(depth) | Self::from(window) << 64 >> (depth & 127)
+    }
+    #[inline]
+    fn masked(self, length: u8) -> Self {
+        if length == 0 { 0 } else { self & Self::MAX << (128 - length) }
+    }
+    #[inline]
+    fn common(self, other: Self) -> u8 {
+        (self ^ other).leading_zeros() as u8
+    }
+    #[inline]
+    fn agrees(self, other: Self, length: u8) -> bool {
+        (self ^ other) >> 1 >> (127 - (length & 127)) == 0
+    }
+    #[inline]
+    fn hash(self) -> u64 {
+        let [high, low] = self.store();
+        mix(low ^ mix(high))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Key;
+
+    fn agrees_with_bits<K: Key>(a: K, b: K, length: u8, bit: impl Fn(K, u8) -> bool) {
+        let same = (0..K::BITS).take_while(|i| bit(a, *i) == bit(b, *i)).count();
+        assert_eq!(usize::from(a.common(b)), same);
+        assert!((0..K::BITS).all(|i| bit(a.masked(length), i) == (i < length && bit(a, i))));
+        assert_eq!(K::load(a.store()), a);
+        if length < K::BITS {
+            assert_eq!(a.agrees(b, length), same >= usize::from(length));
+            let window = a.window(length);
+            for i in 0..64 {
+                let expected = length.checked_add(i).is_some_and(|at| at < K::BITS && bit(a, at));
+                assert_eq!(window >> (63 - i) & 1 == 1, expected);
+            }
+            let end = length.saturating_add(64).min(K::BITS);
+            assert_eq!(a.with_window(length, window), a.masked(end));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_families_mean_the_same_by_it(a: u128, flip in 0..129_u32, length in 0..=128_u8) {
+            let b = a ^ 1_u128.checked_shl(flip).unwrap_or(0);
+            agrees_with_bits(a, b, length, |k, i| k >> (127 - i) & 1 == 1);
+            let (a, b) = ((a >> 96) as u32, (b >> 96) as u32);
+            agrees_with_bits(a, b, length % 33, |k, i| k >> (31 - i) & 1 == 1);
+        }
+
+        #[test]
+        fn neighbours_hash_far_apart(a: u128) {
+            prop_assert_ne!(a.hash() >> 32, (a ^ 1).hash() >> 32);
+            prop_assert_ne!(a.hash(), (a ^ 1 << 64).hash());
+        }
+    }
+}
