@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a panic is the failure")]
 
 mod answers;
+mod buffers;
 mod checksums;
 mod damage;
 mod hashes;

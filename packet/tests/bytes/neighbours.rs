@@ -97,7 +97,9 @@ fn arp_that_cannot_be_is_refused() {
     for length in 0..28 {
         assert_eq!(read(&arp_frame(&good[..length])), Err(DropReason::InvalidArp), "length {length}");
     }
-    for (at, value) in [(1, 6), (2, 0x86), (4, 8), (5, 16), (7, 0), (7, 3), (8, 1), (14, 224), (14, 127)] {
+    for (at, value) in
+        [(1, 6), (2, 0x86), (4, 8), (5, 16), (7, 0), (7, 3), (8, 1), (8, 3), (14, 224), (14, 127)]
+    {
         let mut bad = good;
         bad[at] = value;
         assert_eq!(read(&arp_frame(&bad)), Err(DropReason::InvalidArp), "byte {at}");
