@@ -36,6 +36,11 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// 0.0.0.0/0, before all others.
+    pub const DEFAULT_V4: Self = Self { family: Family::V4, address: [0; 16], length: 0 };
+    /// ::/0, before all other IPv6 prefixes.
+    pub const DEFAULT_V6: Self = Self { family: Family::V6, address: [0; 16], length: 0 };
+
     /// An IPv4 prefix, address in host order.
     ///
     /// # Errors
@@ -194,6 +199,7 @@ mod tests {
         let v6 = prefix("2001:db8::/32");
         assert_eq!((v6.bits6(), v6.length(), v6.is_v6()), (0x2001_0db8 << 96, 32, true));
         assert!(prefix("10.1.2.3/32").is_host() && prefix("::1/128").is_host() && !prefix("::/32").is_host());
+        assert_eq!((Prefix::DEFAULT_V4, Prefix::DEFAULT_V6), (prefix("0.0.0.0/0"), prefix("::/0")));
         assert_eq!(Prefix::host("10.1.2.3".parse().unwrap()), prefix("10.1.2.3/32"));
         assert_eq!(Prefix::host("::1".parse().unwrap()), prefix("::1/128"));
     }
