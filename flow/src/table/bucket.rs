@@ -52,10 +52,16 @@ impl Bucket {
         Matches { slots: equal_tags([low, middle, high], tag), spilled: high >> SPILL_SHIFT != 0 }
     }
 
-    /// The number in a slot (0..=9).
+    /// Whether entries of this home live elsewhere.
+    #[inline]
+    pub(crate) fn is_spilled(&self) -> bool {
+        self.words[2].load(Ordering::Acquire) >> SPILL_SHIFT != 0
+    }
+
+    /// The number in a slot (0..=9). Whoever reads a number sees what was done before it was written.
     #[inline]
     pub(crate) fn number(&self, slot: usize) -> u32 {
-        let word = self.words[3 + (slot >> 1) % 5].load(Ordering::Relaxed);
+        let word = self.words[3 + (slot >> 1) % 5].load(Ordering::Acquire);
         (word >> ((slot & 1) * 32)) as u32
     }
 
@@ -75,7 +81,7 @@ impl Bucket {
         let numbers = &self.words[3 + (slot >> 1) % 5];
         let shift = (slot & 1) * 32;
         let kept = numbers.load(Ordering::Relaxed) & !(0xffff_ffff << shift);
-        numbers.store(kept | u64::from(number) << shift, Ordering::Relaxed);
+        numbers.store(kept | u64::from(number) << shift, Ordering::Release);
         self.set_tag(slot, tag);
     }
 
