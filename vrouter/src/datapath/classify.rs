@@ -34,7 +34,8 @@ impl<B: PacketBuf> Datapath<B> {
             let class = match interface.role {
                 Role::Virtual => from_workload(interface, buf, meta, slot),
                 Role::Fabric => from_fabric(cx.tables, interface, buf, meta, slot),
-                Role::Host => interface.twin.map(Class::Twin).ok_or(DropReason::InterfaceDown),
+                // Handed over before the parser.
+                Role::Host => Err(DropReason::InterfaceDown),
             };
             match class {
                 Ok(Class::Route) => {}
@@ -101,8 +102,18 @@ fn from_fabric<B: PacketBuf>(
     match interface.twin {
         // What the node's own stack is to see goes there untouched (SEMANTICS 22); replies to our own
         // neighbour requests are looked at by the local stage first.
-        Some(twin) if (ours || group) && !is_neighbour_discovery(meta) => Ok(Class::Twin(twin)),
+        Some(twin) if (ours || group || is_link_local(meta)) && !is_neighbour_discovery(meta) => {
+            Ok(Class::Twin(twin))
+        }
         _ => Ok(Class::Route),
+    }
+}
+
+fn is_link_local(meta: &Meta) -> bool {
+    match meta.dst {
+        [169, 254, ..] => meta.is_ipv4(),
+        [0xfe, second, ..] => meta.is_ipv6() && second & 0xc0 == 0x80,
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use packet::{Address, DropReason, InterfaceId, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
 use super::walk::{self, End, Pick, Start};
-use crate::tables::{FloatingIp, Interface, PeerId, Tables};
+use crate::tables::{FloatingIp, Interface, PeerId, PinKey, Tables};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +154,8 @@ fn run<N: Narrate>(
         && sender.gateways(original.v6).contains(&original.dst)
     {
         decision.receive = true;
-        if sender.policy {
-            let query = query(Direction::Egress, &original, original.dst, &[], opening);
-            decision.rules[0] = ask(sender, &query, say)?;
-        }
+        let query = query(Direction::Egress, &original, original.dst, &[], opening);
+        decision.rules[0] = ask(sender, &original, &query, say)?;
         return Ok(());
     }
 
@@ -213,10 +211,10 @@ fn run<N: Narrate>(
     }
 
     // What the rules of both ends say, each as its own workload sees the packet (SEMANTICS 4).
-    if let Some(sender) = sender.filter(|sender| sender.policy) {
-        let groups = walked.route.map_or(&[][..], |route| tables.group_set(route.group_set()));
+    if let Some(sender) = sender {
+        let groups = walked.route.map_or(&[][..], |route| tables.group_set(route.groups()));
         let query = query(Direction::Egress, &original, original.dst, groups, opening);
-        decision.rules[0] = ask(sender, &query, say)?;
+        decision.rules[0] = ask(sender, &original, &query, say)?;
     }
     // The VRF in which the sender is known to the receiver's side.
     let back_vrf = match (inside, outside) {
@@ -239,13 +237,11 @@ fn run<N: Narrate>(
             say.tell("rpf", || "the route back does not go through the tunnel it came from".into());
             return Err(DropReason::InvalidSource);
         }
-        if receiver.policy {
-            let seen = decision.translated;
-            let route = walk::lookup(tables, back_vrf, seen.v6, &seen.src);
-            let groups = route.map_or(&[][..], |route| tables.group_set(route.group_set()));
-            let query = query(Direction::Ingress, &seen, seen.src, groups, opening);
-            decision.rules[1] = ask(receiver, &query, say)?;
-        }
+        let seen = decision.translated;
+        let route = walk::lookup(tables, back_vrf, seen.v6, &seen.src);
+        let groups = route.map_or(&[][..], |route| tables.group_set(route.groups()));
+        let query = query(Direction::Ingress, &seen, seen.src, groups, opening);
+        decision.rules[1] = ask(receiver, &seen, &query, say)?;
     }
 
     // How replies are found, and where they go.
@@ -285,9 +281,30 @@ fn query<'q>(
 
 fn ask<N: Narrate>(
     interface: &Interface,
+    seen: &Tuple,
     query: &Query<'_>,
     say: &mut N,
 ) -> Result<Option<RuleRef>, DropReason> {
+    if !interface.pins.is_empty() {
+        let key = PinKey {
+            from_workload: query.direction == Direction::Egress,
+            v6: seen.v6,
+            protocol: seen.protocol,
+            source: seen.src,
+            destination: seen.dst,
+            source_port: seen.src_port,
+            destination_port: seen.service_port(),
+        };
+        if let Some(pin) = interface.pin(&key) {
+            say.tell("flow", || {
+                format!("a controller pinned this flow to {}", if pin.deny { "deny" } else { "forward" })
+            });
+            return if pin.deny { Err(DropReason::FlowDenied) } else { Ok(None) };
+        }
+    }
+    if !interface.policy {
+        return Ok(None);
+    }
     let answer = interface.security.decide(query);
     say.tell("security_group", || {
         let side = if query.direction == Direction::Egress { "egress" } else { "ingress" };
@@ -359,7 +376,8 @@ fn choose_destination<'t>(
     let mut refused = None;
     for fip in receiver.floating_ips.iter() {
         // A label that names the interface says nothing about the VRF.
-        let named = fip.address == tuple.dst && fip.v6 == tuple.v6 && (opening.direct.0 != 0 || fip.vrf == vrf);
+        let named =
+            fip.address == tuple.dst && fip.v6 == tuple.v6 && (opening.direct.0 != 0 || fip.vrf == vrf);
         if !named {
             continue;
         }

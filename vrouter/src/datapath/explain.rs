@@ -100,7 +100,12 @@ fn scratch_table(seed: u64) -> Option<FlowTable> {
     FlowTable::new(&config).ok()
 }
 
-fn run(cx: &Context<'_>, seed: u64, arrival: InterfaceId, frame: &[u8]) -> Option<(Datapath<MemoryBuf>, Captured)> {
+fn run(
+    cx: &Context<'_>,
+    seed: u64,
+    arrival: InterfaceId,
+    frame: &[u8],
+) -> Option<(Datapath<MemoryBuf>, Captured)> {
     let counters = Arc::new(WorkerCounters::default());
     let events = Arc::new(EventQueue::new(4, 4));
     let slots = cx.flows.worker(WorkerId(0))?;
@@ -147,13 +152,20 @@ fn tell_arrival(cx: &Context<'_>, steps: &mut Vec<Step>, meta: &Meta, slot: &Slo
     let name = cx.tables.interface(slot.arrival).map_or("unknown", |interface| &interface.name);
     steps.push(Step {
         stage: "parse",
-        text: format!("{} bytes on interface {} ({name}), ethertype {:#06x}", frame.len(), slot.arrival, meta.ether_type),
+        text: format!(
+            "{} bytes on interface {} ({name}), ethertype {:#06x}",
+            frame.len(),
+            slot.arrival,
+            meta.ether_type
+        ),
     });
     if meta.is_ipv4() || meta.is_ipv6() {
         let came = match slot.origin {
             Origin::Workload => "from its workload".to_owned(),
             Origin::Plain => "from the fabric as plain IP".to_owned(),
-            Origin::Tunnel if slot.direct.0 != 0 => format!("through a tunnel, label names next hop {}", slot.direct),
+            Origin::Tunnel if slot.direct.0 != 0 => {
+                format!("through a tunnel, label names next hop {}", slot.direct)
+            }
             Origin::Tunnel => "through a tunnel".to_owned(),
         };
         steps.push(Step {

@@ -7,7 +7,7 @@ use packet::{DropReason, Facts, Meta, PacketBuf};
 
 use super::burst::{BURST, Bits, Leaf, Origin, Verdict};
 use super::walk::{self, End, Pick, Start};
-use super::{Context, Datapath, fragment};
+use super::{Context, Datapath};
 use crate::tables::PeerId;
 
 /// What the flow stage keeps between its steps.
@@ -23,13 +23,7 @@ pub(super) struct Staged {
 
 impl Default for Staged {
     fn default() -> Self {
-        Self {
-            keys: [FlowKey::default(); BURST],
-            at: [0; BURST],
-            found: [None; BURST],
-            count: 0,
-            misses: 0,
-        }
+        Self { keys: [FlowKey::default(); BURST], at: [0; BURST], found: [None; BURST], count: 0, misses: 0 }
     }
 }
 
@@ -110,34 +104,30 @@ impl<B: PacketBuf> Datapath<B> {
 
     /// Queues a packet for the common look-up, or finds its session another way.
     fn stage(&mut self, cx: &Context<'_>, i: usize, scope: Scope) {
+        if self.burst.meta[i].facts.contains(Facts::FRAGMENT) {
+            match self.fragment(cx, i, scope) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(reason) => return self.burst.end(i, Verdict::Dropped(reason)),
+            }
+        }
         let meta = &self.burst.meta[i];
         let Some(buf) = &self.burst.bufs[i] else { return };
         let mut key = FlowKey::from(meta, scope);
-        if meta.facts.intersects(Facts::FRAGMENT | Facts::ICMP_ERROR) {
-            if meta.facts.contains(Facts::LATER_FRAGMENT) {
-                return match self.fragments.find(cx.now, self.seed, buf, meta, scope) {
-                    Ok(half) => self.hit(cx, i, half),
-                    Err(reason) => self.burst.end(i, Verdict::Dropped(reason)),
-                };
-            }
-            if fragment::is_tiny(meta) {
-                return self.burst.end(i, Verdict::Dropped(DropReason::FragmentTiny));
-            }
-            if meta.facts.contains(Facts::ICMP_ERROR) {
-                // An error belongs to the conversation that caused it: it looks like a reply to it.
-                let Some(quoted) = packet::quoted(buf.data(), meta).filter(|q| q.l4_present) else {
-                    return self.burst.end(i, Verdict::Dropped(DropReason::IcmpErrorNoFlow));
-                };
-                let reply = quoted.reply();
-                key = FlowKey {
-                    src: reply.src,
-                    dst: reply.dst,
-                    src_port: reply.src_port,
-                    dst_port: reply.dst_port,
-                    protocol: quoted.protocol,
-                    ..key
-                };
-            }
+        if meta.facts.contains(Facts::ICMP_ERROR) {
+            // An error belongs to the conversation that caused it: it looks like a reply to it.
+            let Some(quoted) = packet::quoted(buf.data(), meta).filter(|quoted| quoted.l4_present) else {
+                return self.burst.end(i, Verdict::Dropped(DropReason::IcmpErrorNoFlow));
+            };
+            let reply = quoted.reply();
+            key = FlowKey {
+                src: reply.src,
+                dst: reply.dst,
+                src_port: reply.src_port,
+                dst_port: reply.dst_port,
+                protocol: quoted.protocol,
+                ..key
+            };
         }
         let n = self.staged.count & (BURST - 1);
         self.staged.keys[n] = key;
@@ -155,6 +145,7 @@ impl<B: PacketBuf> Datapath<B> {
         let meta = self.burst.meta[i];
         if let FlowVerdict::Drop(reason) = half.verdict() {
             half.account(cx.now.tick(), u32::from(meta.end - meta.l3));
+            self.open_if_first(cx, i, id);
             return self.burst.end(i, Verdict::Dropped(reason));
         }
         let slot = self.burst.slot[i];
@@ -166,9 +157,7 @@ impl<B: PacketBuf> Datapath<B> {
         {
             return self.burst.end(i, Verdict::Dropped(DropReason::InvalidSource));
         }
-        if meta.protocol == packet::protocol::ip::TCP
-            && meta.facts.contains(Facts::L4)
-        {
+        if meta.protocol == packet::protocol::ip::TCP && meta.facts.contains(Facts::L4) {
             match self.track_tcp(cx, i, id) {
                 Ok(Progress::Going | Progress::Reopened) => {}
                 // The other side opens a new connection on the ports of one that has ended.
@@ -183,8 +172,14 @@ impl<B: PacketBuf> Datapath<B> {
         let slot = &mut self.burst.slot[i];
         slot.half = Some(id);
         slot.leaf = Leaf::cached(half.route());
-        if meta.facts.contains(Facts::FRAGMENT) && !meta.facts.contains(Facts::LATER_FRAGMENT) {
-            self.remember_fragment(cx, i, id);
+        self.open_if_first(cx, i, id);
+    }
+
+    /// A datagram's first fragment tells the others where they belong, refused ones too.
+    pub(super) fn open_if_first(&mut self, cx: &Context<'_>, i: usize, id: HalfId) {
+        let facts = self.burst.meta[i].facts;
+        if facts.contains(Facts::FRAGMENT) && !facts.contains(Facts::LATER_FRAGMENT) {
+            self.open_datagram(cx, i, id);
         }
     }
 
@@ -192,19 +187,13 @@ impl<B: PacketBuf> Datapath<B> {
         self.staged.misses |= 1 << i;
     }
 
-    pub(super) fn remember_fragment(&mut self, cx: &Context<'_>, i: usize, id: HalfId) {
-        if let Some(buf) = &self.burst.bufs[i] {
-            let (meta, scope) = (&self.burst.meta[i], self.burst.slot[i].scope);
-            self.fragments.remember(cx.now, self.seed, buf, meta, scope, id);
-        }
-    }
-
     /// A packet of an established session came through another tunnel than the last one (SEMANTICS 8, 9):
     /// if the route back goes there too, replies follow it.
     fn follows_peer(&mut self, cx: &Context<'_>, i: usize, id: HalfId) -> bool {
         let slot = self.burst.slot[i];
         let half = cx.flows.half(id);
-        let Some(receiver) = Leaf::cached(half.route()).interface().and_then(|id| cx.tables.interface(id)) else {
+        let Some(receiver) = Leaf::cached(half.route()).interface().and_then(|id| cx.tables.interface(id))
+        else {
             return false;
         };
         let meta = &self.burst.meta[i];
@@ -213,8 +202,8 @@ impl<B: PacketBuf> Datapath<B> {
             return false;
         }
         half.set_entropy_or_peer(slot.peer.0);
-        if let Some(back) =
-            walk::back(cx.tables, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer).filter(|b| b.through)
+        if let Some(back) = walk::back(cx.tables, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer)
+            .filter(|b| b.through)
         {
             let other = cx.flows.half(id.other());
             if other.route() != back.leaf.0 {

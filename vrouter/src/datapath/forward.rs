@@ -1,6 +1,5 @@
 //! From a decision to bytes on an out interface: TTL, MTU, translation, encapsulation, Ethernet.
 
-use nexthop::EcmpGroup;
 use packet::cut::Cut;
 use packet::encap::{self, EthernetHeader, Fields};
 use packet::protocol::{ether_type, ip, tcp};
@@ -54,7 +53,11 @@ pub(super) fn exit(tables: &Tables, leaf: Leaf, entropy: u16) -> Result<Exit<'_>
         }
         Some(NextHop::Interface(to) | NextHop::Resolve(to)) => {
             let interface = tables.interface(to.interface).ok_or(DropReason::InterfaceDown)?;
-            Ok(if interface.role == Role::Virtual { Exit::Workload(interface) } else { Exit::Plain(interface, *to) })
+            Ok(if interface.role == Role::Virtual {
+                Exit::Workload(interface)
+            } else {
+                Exit::Plain(interface, *to)
+            })
         }
         Some(NextHop::Discard) => Err(DropReason::Discard),
         Some(NextHop::Reject) => Err(DropReason::Reject),
@@ -66,9 +69,13 @@ pub(super) fn exit(tables: &Tables, leaf: Leaf, entropy: u16) -> Result<Exit<'_>
 /// The entropy port is the flow's for life, so the flow keeps its uplink while that is there.
 fn uplink(tunnel: &Tunnel, entropy: u16) -> Result<&TunnelMember, DropReason> {
     match &tunnel.members[..] {
-        [] => Err(DropReason::NextHopUnresolved),
+        [] => Err(tunnel.unresolved),
         [one] => Ok(one),
-        several => Ok(&several[EcmpGroup::scale(u32::from(entropy) << 18, several.len())]),
+        several => {
+            // All 14 bits of entropy, multiplied and shifted: no division.
+            let share = usize::from(entropy & 0x3fff) * several.len();
+            Ok(&several[share >> 14])
+        }
     }
 }
 
@@ -185,7 +192,13 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// The session's translation, the TTL where this vRouter is a hop, the MSS that fits.
-    fn rewrite(&mut self, cx: &Context<'_>, i: usize, exit: &Exit<'_>, is_hop: bool) -> Result<(), DropReason> {
+    fn rewrite(
+        &mut self,
+        cx: &Context<'_>,
+        i: usize,
+        exit: &Exit<'_>,
+        is_hop: bool,
+    ) -> Result<(), DropReason> {
         let mss = self.mss(cx, i, exit);
         let burst = &mut self.burst;
         let (Some(buf), meta) = (&mut burst.bufs[i], &mut burst.meta[i]) else {
@@ -238,10 +251,19 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// Larger than the path: an IPv4 packet that allows it is cut, the sender of any other is told.
-    fn too_big<P: Ports<B>>(&mut self, cx: &Context<'_>, i: usize, exit: Exit<'_>, is_hop: bool, ports: &mut P) {
+    fn too_big<P: Ports<B>>(
+        &mut self,
+        cx: &Context<'_>,
+        i: usize,
+        exit: Exit<'_>,
+        is_hop: bool,
+        ports: &mut P,
+    ) {
         let meta = self.burst.meta[i];
         if meta.is_ipv6() || meta.facts.contains(Facts::DF) {
-            return self.refuse(cx, i, DropReason::TooBig, exit.mtu());
+            // No IPv6 host believes in less than the minimum (RFC 8200 §5).
+            let mtu = if meta.is_ipv6() { exit.mtu().max(1280) } else { exit.mtu() };
+            return self.refuse(cx, i, DropReason::TooBig, mtu);
         }
         if let Err(reason) = self.rewrite(cx, i, &exit, is_hop) {
             return self.refuse(cx, i, reason, 0);

@@ -76,6 +76,7 @@ impl<B: PacketBuf> Datapath<B> {
     /// Lets go what no longer has to wait. Cheap when nothing waits or nothing changed.
     pub fn release<P: Ports<B>>(&mut self, cx: &Context<'_>, ports: &mut P) {
         let Context { tables, now, .. } = *cx;
+        self.expire_fragments(cx);
         if self.hold.waiting.is_empty() {
             return;
         }

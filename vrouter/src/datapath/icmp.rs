@@ -22,7 +22,8 @@ impl Bucket {
         let elapsed = now.saturating_sub(self.filled_at);
         let earned = elapsed.saturating_mul(u64::from(per_second)) / 1000;
         if earned > 0 {
-            self.tokens = self.tokens.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)).min(per_second);
+            self.tokens =
+                self.tokens.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)).min(per_second);
             self.filled_at = now;
         }
         let taken = self.tokens > 0;

@@ -217,9 +217,6 @@ fn answers(tables: &Tables, interface: &Interface, v6: bool, target: &Address, p
     walk::lookup_length(tables, interface.vrf, v6, target).is_some_and(|(route, length)| {
         let host = length == if v6 { 128 } else { 32 };
         (host || !probe)
-            && !matches!(
-                tables.next_hop(route.next_hop()),
-                None | Some(NextHop::Discard | NextHop::Reject)
-            )
+            && !matches!(tables.next_hop(route.next_hop()), None | Some(NextHop::Discard | NextHop::Reject))
     })
 }

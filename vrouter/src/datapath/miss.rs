@@ -3,7 +3,10 @@
 
 use flow::policy::RuleSlot;
 use flow::tcp::{self, HalfState, Progress, Segment};
-use flow::{EndReason, FlowKey, Half, HalfId, InsertError, NewHalf, NewSession, Scope, ScopeKind, Verdict as FlowVerdict};
+use flow::{
+    EndReason, FlowKey, Half, HalfId, InsertError, NewHalf, NewSession, Scope, ScopeKind,
+    Verdict as FlowVerdict,
+};
 use packet::protocol::ip;
 use packet::rewrite::Translation;
 use packet::{DropReason, Facts, InterfaceId, Meta, NextHopId, PacketBuf, VrfId};
@@ -47,7 +50,7 @@ impl<B: PacketBuf> Datapath<B> {
         match decision.refused {
             None => {}
             // Only what rules refuse is remembered: anything else is as cheap to find out again.
-            Some(DropReason::SecurityGroup) => {}
+            Some(DropReason::SecurityGroup | DropReason::FlowDenied) => {}
             Some(reason) => return Err(reason),
         }
         let session = session(&SessionPlan {
@@ -64,15 +67,13 @@ impl<B: PacketBuf> Datapath<B> {
                 self.counters.flow_created.add(1);
                 let id = reference.session.forward();
                 cx.flows.half(id).account(cx.now.tick(), u32::from(meta.end - meta.l3));
+                self.open_if_first(cx, i, id);
                 if let Some(reason) = decision.refused {
                     return Err(reason);
                 }
                 let slot = &mut self.burst.slot[i];
                 slot.half = Some(id);
                 slot.leaf = decision.leaf;
-                if meta.facts.contains(Facts::FRAGMENT) {
-                    self.remember_fragment(cx, i, id);
-                }
                 Ok(())
             }
             // The same conversation was opened a moment ago, by this burst or by another worker.
@@ -143,10 +144,10 @@ impl<B: PacketBuf> Datapath<B> {
         let pin = Leaf::cached(forward.route());
         let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), &mut Silent);
         match decision.refused {
-            Some(DropReason::SecurityGroup) => {
+            Some(reason @ (DropReason::SecurityGroup | DropReason::FlowDenied)) => {
                 // Both directions: a reply must not open the conversation again from the other side.
-                forward.set_verdict(FlowVerdict::Drop(DropReason::SecurityGroup), cx.tables.epoch);
-                reverse.set_verdict(FlowVerdict::Drop(DropReason::SecurityGroup), cx.tables.epoch);
+                forward.set_verdict(FlowVerdict::Drop(reason), cx.tables.epoch);
+                reverse.set_verdict(FlowVerdict::Drop(reason), cx.tables.epoch);
                 return true;
             }
             Some(_) => {}
@@ -276,7 +277,8 @@ fn opening_again(tables: &Tables, forward: &Half<'_>, reverse: &Half<'_>, vrf: V
         (None, PeerId::UNKNOWN) => Origin::Plain,
         (None, _) => Origin::Tunnel,
     };
-    let direct = if forward.route() & Leaf::DIRECT != 0 { direct_again(tables, scope, forward) } else { NextHopId(0) };
+    let direct =
+        if forward.route() & Leaf::DIRECT != 0 { direct_again(tables, scope, forward) } else { NextHopId(0) };
     let echo = if key.v6 { (128, 0) } else { (8, 0) };
     let icmp = match (key.protocol, key.dst_port) {
         (1 | 58, 0) => echo,

@@ -79,7 +79,7 @@ pub struct Datapath<B> {
     staged: flows::Staged,
     outputs: transmit::Outputs<B>,
     hold: hold::Hold<B>,
-    fragments: fragment::Fragments,
+    fragments: fragment::Fragments<B>,
     limiter: icmp::Limiter,
     identification: u16,
 }

@@ -1,10 +1,11 @@
 //! A packet's way, from top to bottom.
 
 use arrayvec::ArrayVec;
-use packet::{InterfaceId, PacketBuf};
+use packet::{DropReason, InterfaceId, PacketBuf};
 
 use super::burst::{BURST, Slot, Verdict};
 use super::{Context, Datapath, Ports};
+use crate::tables::Role;
 
 impl<B: PacketBuf> Datapath<B> {
     /// One burst from one interface, start to finish. Afterwards `frames` is empty: every packet has
@@ -18,7 +19,7 @@ impl<B: PacketBuf> Datapath<B> {
     ) {
         self.admit(cx, arrival, frames);
 
-        self.parse();
+        self.parse(cx, arrival);
         self.classify(cx, arrival);
         self.local(cx, ports);
         self.find_flows(cx);
@@ -27,6 +28,7 @@ impl<B: PacketBuf> Datapath<B> {
 
         self.settle(cx);
         self.flush(cx, ports);
+        self.follow_firsts(cx, ports);
     }
 
     /// Takes the frames in and counts them.
@@ -51,17 +53,27 @@ impl<B: PacketBuf> Datapath<B> {
         }
     }
 
-    /// Bytes become facts.
-    fn parse(&mut self) {
+    /// Bytes become facts. What the node's own IP stack says or is to hear is not looked at (SEMANTICS 22).
+    fn parse(&mut self, cx: &Context<'_>, arrival: InterfaceId) {
+        let row = cx.tables.interface(arrival);
+        let twin = row.and_then(|row| row.twin);
+        if let Some(row) = row.filter(|row| row.role == Role::Host) {
+            for i in self.burst.live() {
+                self.hand_over(cx, i, row.twin.unwrap_or_default());
+            }
+        }
         for i in self.burst.live() {
             let Some(buf) = &self.burst.bufs[i] else { continue };
             let parsed = if buf.is_whole() {
                 packet::parse::ethernet(buf.data())
             } else {
-                Err(packet::DropReason::MultiSegment)
+                Err(DropReason::MultiSegment)
             };
             match parsed {
                 Ok(meta) => self.burst.meta[i] = meta,
+                Err(DropReason::UnsupportedEtherType) if twin.is_some() => {
+                    self.hand_over(cx, i, twin.unwrap_or_default());
+                }
                 Err(reason) => self.burst.end(i, Verdict::Dropped(reason)),
             }
         }

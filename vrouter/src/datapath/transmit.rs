@@ -43,7 +43,8 @@ impl<B: PacketBuf> Outputs<B> {
     #[inline]
     pub(super) fn push(&mut self, interface: &Interface, frame: B) {
         let slots = &mut self.slots[..self.used];
-        let found = slots.iter_mut().rev().find(|slot| slot.interface == interface.id && !slot.frames.is_full());
+        let found =
+            slots.iter_mut().rev().find(|slot| slot.interface == interface.id && !slot.frames.is_full());
         if let Some(slot) = found {
             slot.frames.push(frame);
         } else if let Some(slot) = self.slots.get_mut(self.used) {

@@ -1,6 +1,6 @@
 //! From a destination to the leaf that forwards it: FIB, VRF translation, ECMP.
 
-use nexthop::FibResult;
+use nexthop::{FibResult, Member};
 use packet::{Address, DropReason, InterfaceId, Label, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
@@ -61,9 +61,9 @@ pub(super) fn lookup_length(
     address: &Address,
 ) -> Option<(FibResult, u8)> {
     if v6 {
-        tables.vrfs.lookup6_length(vrf, u128::from_be_bytes(*address))
+        tables.vrfs.lookup6_len(vrf, u128::from_be_bytes(*address))
     } else {
-        tables.vrfs.lookup4_length(vrf, v4_number(address))
+        tables.vrfs.lookup4_len(vrf, v4_number(address))
     }
 }
 
@@ -138,11 +138,11 @@ fn effective(route: Label, member: Label) -> Label {
 
 /// Picks a member: an index into `group.members()` and `leaves`.
 fn choose(ecmp: &Ecmp, label: Label, origin: Origin, pick: Pick) -> Result<usize, DropReason> {
-    // SEMANTICS 7: what comes from the fabric has chosen this node already.
-    let local_only = origin == Origin::Tunnel && ecmp.service;
+    // SEMANTICS 7: what came through a tunnel has chosen this node already, and never goes back to the fabric.
+    let from_tunnel = origin == Origin::Tunnel;
     let usable = |slot: usize| match ecmp.leaves.get(slot) {
-        Some(EcmpLeaf::Local(_)) => true,
-        Some(EcmpLeaf::Tunnel(_) | EcmpLeaf::Plain(_)) => !local_only,
+        Some(EcmpLeaf::Local(_) | EcmpLeaf::Plain(_)) => true,
+        Some(EcmpLeaf::Tunnel(_)) => !from_tunnel,
         Some(EcmpLeaf::Dead) | None => false,
     };
     if let Pick::Pinned(leaf, _) = pick {
@@ -158,10 +158,16 @@ fn choose(ecmp: &Ecmp, label: Label, origin: Origin, pick: Pick) -> Result<usize
         }
     }
     let picked = match pick {
-        Pick::New(hash) | Pick::Pinned(_, hash) => ecmp.group.pick_filtered(hash, usable),
-        Pick::Stateless(hash) => ecmp.group.pick_resilient(hash).filter(|slot| usable(*slot)),
+        Pick::New(hash) | Pick::Pinned(_, hash) => {
+            ecmp.group.pick(hash).filter(|slot| usable(*slot)).or_else(|| {
+                // Only some of the members may be taken: rare, and worth a look at each.
+                let slot = |member: &Member| ecmp.group.find(member.next_hop, member.label, 0);
+                ecmp.group.pick_local(hash, |member| slot(member).is_some_and(usable))
+            })
+        }
+        Pick::Stateless(hash) => ecmp.group.pick(hash).filter(|slot| usable(*slot)),
     };
-    picked.ok_or(if local_only { DropReason::NoLocalMember } else { DropReason::EcmpEmpty })
+    picked.ok_or(if from_tunnel { DropReason::NoLocalMember } else { DropReason::EcmpEmpty })
 }
 
 /// What the route back to a source says about the tunnel a packet came through (SEMANTICS 9).
@@ -232,7 +238,7 @@ pub(super) fn back(
                     EcmpLeaf::Plain(_) => origin == Origin::Plain,
                     EcmpLeaf::Local(_) | EcmpLeaf::Dead => false,
                 });
-                let slot = came.or_else(|| ecmp.group.pick_filtered(0, |_| true))?;
+                let slot = came.or_else(|| ecmp.group.pick(0))?;
                 let member = ecmp.group.members().get(slot)?;
                 let leaf = match ecmp.leaves.get(slot)? {
                     EcmpLeaf::Local(interface) => Leaf::local(*interface),
