@@ -120,10 +120,10 @@ def arp_for_a_discarded_address(c):
 
 @case()
 def arp_for_ones_own_address(c):
-    """A workload that asks for its own address (gratuitous ARP) hears nothing, or it would see a duplicate."""
+    """A workload that announces its own address (gratuitous ARP) hears nothing, or it would see a duplicate."""
     vm = scene(c)
     c.send(vm, who_has(vm.mac, VM[4], VM[4]))
-    c.dropped("arp_not_ours")
+    c.counted(consumed=1)
     c.send(vm, who_has(vm.mac, VM[4], "10.1.1.1"))
     answered(c, vm, is_at(GATEWAY_MAC, "10.1.1.1", vm.mac, VM[4]))
     c.mutant(put=[changed(vm, **ELSEWHERE)])
@@ -381,3 +381,17 @@ def gateway_changes_its_mac(c):
     c.send(vm, packet)
     c.expect(c.fabric, moved)
     c.mutant(put=[changed(route, label=41)])
+
+
+@case([15, 21], requires=["control"])
+def neighbour_does_not_answer(c):
+    """Three requests, a second apart (RFC 4861 §10), and no answer: the packet that waits is dropped by name."""
+    vm = c.vm("vm1", VM[4])
+    tunnel = c.tunnel(MPLS_UDP, PEER, neighbour=False)
+    route = c.route(REMOTE_NET[4], tunnel, label=40)
+    c.send(vm, udp(VM[4], REMOTE[4]))
+    for _ in range(3):
+        c.expect(c.fabric, who_has(FABRIC_MAC, NODE[4], PEER.v4), originated=True)
+    c.dropped("neighbour_failed")
+    c.wait(4)
+    c.mutant(delete=[route])

@@ -7,6 +7,12 @@ from golden import *
 from .arp_nd import is_at, solicit, who_has
 
 
+def lldp(mac):
+    """An LLDP frame: chassis id (MAC), port id, TTL 120, end; padded to Ethernet's minimum."""
+    chassis, port = b"\x02\x07\x04" + bytes.fromhex(mac.replace(":", "")), b"\x04\x05\x05eth0"
+    return Ether(src=mac, dst="01:80:c2:00:00:0e", type=0x88CC) / Raw((chassis + port + b"\x06\x02\x00\x78\x00\x00").ljust(46, b"\0"))
+
+
 def scene(c):
     host = Port(c.put("interface", id=2, name="host", role="HOST", vrf=0, mac=FABRIC_MAC, twin_of=1))
     vm = c.vm("vm1", VM[4], VM[6], label=25)
@@ -32,7 +38,7 @@ for title, name, frame in (
     ("BFD to the node", "bfd", plain_to_node(udp(*TO_NODE[4], dport=3784, ttl=255), PEER)),
     ("An ARP request for the node", "arp_request", who_has(PEER.mac, PEER.v4, NODE[4])),
     ("A neighbour solicitation for the node", "nd_solicitation", solicit(PEER.mac, PEER.v6, NODE[6])),
-    ("LLDP", "lldp", Ether(src=PEER.mac, dst="01:80:c2:00:00:0e", type=0x88CC) / payload(46)),
+    ("LLDP", "lldp", lldp(PEER.mac)),
     ("A router advertisement to all nodes", "router_advertisement",
      Ether(src=PEER.mac, dst="33:33:00:00:00:01") / ip("fe80::1", "ff02::1", ttl=255) / ICMPv6ND_RA()),
     ("A packet to a link-local address of the node", "link_local", plain_to_node(udp("fe80::1", "fe80::42", ttl=1), PEER)),
@@ -60,7 +66,7 @@ def from_the_twin(c):
     for frame in (
         plain_to_peer(tcp(NODE[4], PEER.v4, sport=179, ttl=1), PEER),
         who_has(FABRIC_MAC, NODE[4], PEER.v4),
-        Ether(src=FABRIC_MAC, dst="01:80:c2:00:00:0e", type=0x88CC) / payload(46),
+        lldp(FABRIC_MAC),
     ):
         c.send(host, frame)
         c.expect(c.fabric, frame)

@@ -166,7 +166,7 @@ def biggest_vni(c):
     c.expect(c.fabric, tunnel.to_peer(hop(packet), 16777214))
     c.send(c.fabric, tunnel.to_node(back, 16777215))
     c.expect(vm, back)
-    c.mutant(put=[changed(route, label=5)])
+    c.mutant(put=[changed(route, label=55)])
 
 
 @case([10])

@@ -92,9 +92,9 @@ def quoting_an_echo(c):
 @case([13])
 def quoting_a_mapped_port(c):
     """The workload complains about a packet that came through a port map: outside reads the port it used."""
-    vm, gateway, address = scene(c, port_maps=[{"protocol": 17, "port": 8888, "to_port": 53}])
+    vm, gateway, address = scene(c, port_maps=[{"protocol": 17, "port": 8888, "to_port": 5001}])
     packet = udp(OUTSIDE[4], FIP[4], dport=8888, ttl=60)
-    seen = rewrite(packet, dst=VM[4], dport=53)
+    seen = rewrite(packet, dst=VM[4], dport=5001)
     c.send(c.fabric, gateway.to_node(packet, 47))
     c.expect(vm, seen)
     c.send(vm, error(VM[4], OUTSIDE[4], "unreachable", bytes(seen), ttl=64))
@@ -120,7 +120,7 @@ def quoting_udp_without_checksum(c):
 def about_no_session(c):
     """An error that quotes a session nobody has is dropped by name; one that quotes a real one passes."""
     vm, gateway, address = scene(c)
-    never = udp(FIP[4], OUTSIDE[4], 1111, 2222, ttl=60)
+    never = udp(FIP[4], OUTSIDE[4], 30001, 30002, ttl=60)
     c.send(c.fabric, gateway.to_node(error(ROUTER[4], FIP[4], "time-exceeded", bytes(never)), 47))
     c.dropped("icmp_error_no_flow")
     packet = udp(VM[4], OUTSIDE[4])

@@ -85,7 +85,7 @@ for f in (4, 6):
         vm = c.vm("vm1", VM[4], VM[6])
         peer_vm = c.vm("vm2", VM2[4], VM2[6])
         group, mac = {4: ("224.0.0.251", "01:00:5e:00:00:fb"), 6: ("ff02::fb", "33:33:00:00:00:fb")}[f]
-        c.send(vm, udp(VM[f], group, 5353, 5353, ttl=255), dst=mac)
+        c.send(vm, udp(VM[f], group, ttl=255), dst=mac)
         c.dropped("multicast_no_route")
         packet = udp(VM[f], VM2[f])
         c.send(vm, packet)
@@ -103,7 +103,7 @@ for f in (4, 6):
         packet = udp(VM[f], REMOTE[f])
         c.send(vm, packet)
         c.expect(c.fabric, tunnel.to_peer(hop(packet), 40))
-        c.mutant(put=[changed(inner, label=9)])
+        c.mutant(put=[changed(inner, label=99)])
 
 
 @case([27])

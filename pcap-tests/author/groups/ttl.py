@@ -85,7 +85,7 @@ for f in (4, 6):
         c.send(c.fabric, plain_to_node(packet, PEER))
         c.dropped("ttl_exceeded")
         c.expect(c.fabric, plain_to_peer(icmp_error(NODE[f], packet, "time-exceeded"), PEER), originated=True)
-        c.mutant(delete=[c.underlay[(4, 6).index(f)]])
+        c.mutant(put=[changed(c.fabric, addresses=["10.1.0.67/24", "2001:db8:a::43/64"])])
 
 
 @case([10])
