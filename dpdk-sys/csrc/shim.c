@@ -126,6 +126,8 @@ int shim_port_configure(uint16_t port, const struct shim_port_config *config)
     unsigned int socket = (unsigned int)rte_eth_dev_socket_id(port);
     int result = rte_eth_dev_info_get(port, &device);
 
+    if (result == 0 && config->link_interrupts && device.dev_flags != NULL)
+        settings.intr_conf.lsc = (*device.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     if (result == 0)
         result = rte_eth_dev_configure(port, config->queues, config->queues, &settings);
     if (result == 0)
@@ -141,6 +143,17 @@ int shim_port_configure(uint16_t port, const struct shim_port_config *config)
             result = rte_eth_tx_queue_setup(port, queue, tx_descriptors, socket, &tx);
     }
     return result;
+}
+
+int shim_port_without_link_interrupts(uint16_t port, uint16_t queues)
+{
+    struct rte_eth_conf settings;
+    int result = rte_eth_dev_conf_get(port, &settings);
+
+    if (result != 0 || settings.intr_conf.lsc == 0)
+        return result;
+    settings.intr_conf.lsc = 0;
+    return rte_eth_dev_configure(port, queues, queues, &settings);
 }
 
 int shim_port_stats(uint16_t port, struct shim_port_stats *stats)

@@ -58,6 +58,7 @@ struct shim_port_config {
     uint16_t queues;           /* receive and transmit queue pairs */
     uint16_t rx_descriptors;   /* per queue */
     uint16_t tx_descriptors;
+    uint8_t link_interrupts;   /* let the driver follow the link by interrupts, if it can */
     struct rte_mempool *pool;  /* where received packets are put */
 };
 
@@ -74,6 +75,8 @@ struct shim_link {
 /* All return 0, or a negative errno. */
 int shim_port_info(uint16_t port, struct shim_port_info *info);
 int shim_port_configure(uint16_t port, const struct shim_port_config *config);
+/* For a stopped port that is about to be closed: withdraws link_interrupts. */
+int shim_port_without_link_interrupts(uint16_t port, uint16_t queues);
 int shim_port_stats(uint16_t port, struct shim_port_stats *stats);
 int shim_port_link(uint16_t port, struct shim_link *link);
 int shim_port_mac(uint16_t port, uint8_t mac[6]);

@@ -366,6 +366,7 @@ pub struct shim_port_config {
     pub queues: u16,
     pub rx_descriptors: u16,
     pub tx_descriptors: u16,
+    pub link_interrupts: u8,
     pub pool: *mut rte_mempool,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -384,6 +385,8 @@ const _: () = {
         [::core::mem::offset_of!(shim_port_config, rx_descriptors) - 30usize];
     ["Offset of field: shim_port_config::tx_descriptors"]
         [::core::mem::offset_of!(shim_port_config, tx_descriptors) - 32usize];
+    ["Offset of field: shim_port_config::link_interrupts"]
+        [::core::mem::offset_of!(shim_port_config, link_interrupts) - 34usize];
     ["Offset of field: shim_port_config::pool"][::core::mem::offset_of!(shim_port_config, pool) - 40usize];
 };
 #[repr(C)]
@@ -520,6 +523,7 @@ unsafe extern "C" {
     pub fn shim_compiled_version() -> u32;
     pub fn shim_port_info(port: u16, info: *mut shim_port_info) -> ::core::ffi::c_int;
     pub fn shim_port_configure(port: u16, config: *const shim_port_config) -> ::core::ffi::c_int;
+    pub fn shim_port_without_link_interrupts(port: u16, queues: u16) -> ::core::ffi::c_int;
     pub fn shim_port_stats(port: u16, stats: *mut shim_port_stats) -> ::core::ffi::c_int;
     pub fn shim_port_link(port: u16, link: *mut shim_link) -> ::core::ffi::c_int;
     pub fn shim_port_mac(port: u16, mac: *mut u8) -> ::core::ffi::c_int;

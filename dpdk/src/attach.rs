@@ -1,7 +1,8 @@
 //! Devices come and go while the process runs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use dpdk_sys as sys;
 
@@ -12,9 +13,13 @@ use crate::error::DeviceError;
 use crate::log;
 use crate::port::{Port, Shared};
 use crate::ring::{End, Wires};
-use crate::socket;
+use crate::socket::{self, Placeholder};
 
-/// What is attached; locked while something is attached or detached, which DPDK wants one at a time.
+/// How long a virtio-user server waits for a peer that it has turned away once: peers try once a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is attached. Locked while a device is attached, set up, started, stopped or detached: drivers share
+/// threads and descriptors, and not all of them stand two such calls at once.
 #[derive(Default)]
 pub(crate) struct Attached {
     /// For the next device's name.
@@ -22,6 +27,8 @@ pub(crate) struct Attached {
     names: HashSet<CString>,
     /// Paths that devices listen on; one entry per device.
     listening: Vec<String>,
+    /// Virtio-user servers whose peer has not come yet, by path.
+    waiting: HashMap<String, Placeholder>,
     wires: Wires,
 }
 
@@ -46,17 +53,7 @@ impl Eal {
         device.validate()?;
         device.check_present()?;
         let mut attached = self.attached();
-        let listens_on = match device.socket() {
-            Some((field, path, true)) => {
-                // Memif servers of one process share a socket, told apart by their ids.
-                let shared = matches!(device.kind, DeviceKind::Memif { .. });
-                if !(shared && attached.listening.iter().any(|other| other == path)) {
-                    socket::make_free(field, path)?;
-                }
-                Some(path.to_owned())
-            }
-            _ => None,
-        };
+        let listens_on = attached.prepare_socket(device)?;
         let number = attached.next;
         attached.next = attached.next.wrapping_add(1);
         let plugged = match &device.kind {
@@ -70,13 +67,56 @@ impl Eal {
                 if attached.names.contains(&name) {
                     return Err(DeviceError::unavailable("pci.address", "is attached already"));
                 }
-                let id = plug(device, bus, &name, &arguments)?;
+                let id = match (&device.kind, &listens_on) {
+                    (DeviceKind::VirtioUser { .. }, Some(path)) => {
+                        let (id, gave_up) =
+                            socket::with_patience(path, PATIENCE, || plug(device, bus, &name, &arguments));
+                        if gave_up {
+                            drop(socket::remove(path));
+                            return Err(DeviceError::NoPeer { device: device.to_string() });
+                        }
+                        id?
+                    }
+                    _ => plug(device, bus, &name, &arguments)?,
+                };
                 Plugged { id, bus, name, end: None, listens_on }
             }
         };
         attached.names.insert(plugged.name.clone());
         attached.listening.extend(plugged.listens_on.clone());
         Ok(Port::new(Shared::new(self, device, plugged)))
+    }
+
+    /// Stops waiting for the peer of a device that [`Eal::attach`] refused with
+    /// [`DeviceError::NoPeer`]; its socket goes.
+    pub fn forget(&self, device: &Device) {
+        if let Some((_, path, true)) = device.socket() {
+            self.attached().waiting.remove(path);
+        }
+    }
+}
+
+impl Attached {
+    /// Makes the path free that the device is to listen on, if it is, and returns it.
+    fn prepare_socket(&mut self, device: &Device) -> Result<Option<String>, DeviceError> {
+        let Some((field, path, true)) = device.socket() else { return Ok(None) };
+        match device.kind {
+            // Servers of one process share a socket, told apart by their ids.
+            DeviceKind::Memif { .. } if self.listening.iter().any(|other| other == path) => {}
+            // The driver waits for its peer with everything locked: call it when there is one.
+            DeviceKind::VirtioUser { .. } => {
+                let placeholder = match self.waiting.remove(path) {
+                    Some(placeholder) => placeholder,
+                    None => Placeholder::new(field, path)?,
+                };
+                if !placeholder.peer_came() {
+                    self.waiting.insert(path.to_owned(), placeholder);
+                    return Err(DeviceError::NoPeer { device: device.to_string() });
+                }
+            }
+            _ => socket::make_free(field, path)?,
+        }
+        Ok(Some(path.to_owned()))
     }
 }
 

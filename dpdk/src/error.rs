@@ -97,6 +97,13 @@ pub enum DeviceError {
         /// What is missing.
         reason: String,
     },
+    /// A virtio-user server becomes a device only when its peer has connected. Its socket is there now:
+    /// try again later, or give up with [`Eal::forget`](crate::Eal::forget).
+    #[error("{device}: nobody has connected yet")]
+    NoPeer {
+        /// The device, in words.
+        device: String,
+    },
     /// The driver refused.
     #[error("{device}: {reason}")]
     Attach {

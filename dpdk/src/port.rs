@@ -11,7 +11,7 @@ use bitflags::bitflags;
 use dpdk_sys as sys;
 
 use crate::attach::Plugged;
-use crate::device::Device;
+use crate::device::{Device, DeviceKind};
 use crate::eal::Eal;
 use crate::error::PortError;
 use crate::link::{self, Link};
@@ -174,10 +174,17 @@ impl Shared {
         if code < 0 { Err(self.driver_error(action, mark.reason(code))) } else { Ok(()) }
     }
 
+    /// Virtio-user only: without it, it registers an interrupt all the same when its peer goes away, and
+    /// leaves it behind with a closed descriptor, which makes EAL end the process at the next registration.
+    fn follows_link_by_interrupt(&self) -> bool {
+        matches!(self.device.kind, DeviceKind::VirtioUser { .. })
+    }
+
     fn stop(&self) -> Result<(), PortError> {
         if !self.started.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
+        let _one_at_a_time = self.eal.attached();
         let mark = log::Mark::now();
         // SAFETY: charter 4; the caller has seen that no queue is left.
         self.result("stop", mark, unsafe { sys::rte_eth_dev_stop(self.id()) })
@@ -189,6 +196,13 @@ impl Shared {
         }
         self.detached = true;
         let stopped = self.stop();
+        if self.follows_link_by_interrupt() {
+            // With them on, closing closes the call descriptors, and then closes those numbers again:
+            // by then they may be somebody else's.
+            let _one_at_a_time = self.eal.attached();
+            // SAFETY: charter 4; the port is stopped.
+            unsafe { sys::shim_port_without_link_interrupts(self.id(), self.device.queues) };
+        }
         let unplugged = self.plugged.unplug(&self.eal).map_err(|reason| self.driver_error("detach", reason));
         stopped.and(unplugged)
     }
@@ -261,12 +275,15 @@ impl Port {
             queues,
             rx_descriptors: config.rx_descriptors,
             tx_descriptors: config.tx_descriptors,
+            link_interrupts: self.shared.follows_link_by_interrupt().into(),
             pool: pool.as_ptr(),
         };
         self.configured = None;
+        let one_at_a_time = self.shared.eal.attached();
         let mark = log::Mark::now();
         // SAFETY: charter 2 for the pool; the port is stopped.
         let code = unsafe { sys::shim_port_configure(self.id(), &raw const settings) };
+        drop(one_at_a_time);
         self.shared.result("configure", mark, code)?;
         if let Some(mtu) = config.mtu {
             match self.set_mtu(mtu) {
@@ -287,9 +304,12 @@ impl Port {
     pub fn start(&mut self) -> Result<Queues, PortError> {
         self.expect_stopped()?;
         let Some((queues, _)) = self.configured else { return Err(self.state("is not configured")) };
+        let one_at_a_time = self.shared.eal.attached();
         let mark = log::Mark::now();
         // SAFETY: the port is configured and stopped.
-        self.shared.result("start", mark, unsafe { sys::rte_eth_dev_start(self.id()) })?;
+        let code = unsafe { sys::rte_eth_dev_start(self.id()) };
+        drop(one_at_a_time);
+        self.shared.result("start", mark, code)?;
         self.shared.started.store(true, Ordering::Relaxed);
         let end = self.shared.plugged.end.as_ref();
         let rx = |queue| RxQueue::new(&self.shared, queue, end.map(|end| end.loopback(queue)));

@@ -82,3 +82,23 @@ pub(crate) fn receive(queues: &mut Queues, count: usize) -> Vec<Vec<u8>> {
     });
     frames
 }
+
+/// Sends on one device and receives on the other at the same time: some drivers give buffers to their
+/// peer only while they are polled.
+pub(crate) fn transfer(
+    from: &mut Queues,
+    to: &mut Queues,
+    pool: &Mempool,
+    frames: &[Vec<u8>],
+) -> Vec<Vec<u8>> {
+    let mut sending = burst(pool, frames);
+    let mut received = Vec::new();
+    eventually("transferred", || {
+        from.tx[0].send(&mut sending);
+        let mut burst = Burst::new();
+        to.rx[0].receive(&mut burst);
+        received.extend(bytes(&burst));
+        received.len() >= frames.len()
+    });
+    received
+}

@@ -5,3 +5,4 @@
 mod buffers;
 mod common;
 mod local;
+mod sockets;
