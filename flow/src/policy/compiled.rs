@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use packet::Address;
 use packet::protocol::ip;
 
-use super::prefixes::Prefixes;
+use super::prefixes::{Bits, Prefixes};
 use super::rule::{
     Decision, Direction, Family, Query, Remote, Rule, RuleRef, SecurityGroup, has_ports, is_icmp,
 };
@@ -26,13 +26,17 @@ pub struct CompiledPolicy {
 }
 
 /// The rules of one direction and family.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Side {
-    /// Protocols that rules speak of, ascending; then the class of each.
-    protocols: Box<[u8]>,
+    /// Per protocol the number of its class. Class 0 is that of the protocols that no rule speaks of.
+    class_of: [u8; 256],
     classes: Box<[Class]>,
-    /// The class of all other protocols.
-    rest: Class,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self { class_of: [0; 256], classes: Box::default() }
+    }
 }
 
 /// The rules of one protocol.
@@ -42,7 +46,9 @@ struct Class {
     /// Group ids, ascending; then the ports of each.
     groups: Box<[u32]>,
     group_ports: Box<[Staircase]>,
-    prefixes: Option<Prefixes<Within>>,
+    /// Of one family only; the other set is empty.
+    prefixes_v4: Option<Prefixes<u32, Within>>,
+    prefixes_v6: Option<Prefixes<u128, Within>>,
 }
 
 /// What is allowed to the addresses of a prefix.
@@ -55,6 +61,9 @@ struct Within {
 
 /// A rule's range of ports or of ICMP types and codes, its remote and its number.
 type Part<'a> = (u16, u16, &'a Remote, u32);
+
+/// Ranges of ports with a number each, by prefix.
+type ByPrefix<A> = BTreeMap<(A, u8), Vec<(u16, u16, u32)>>;
 
 impl CompiledPolicy {
     /// Compiles the groups of an interface, in their order. Without any group, everything is allowed.
@@ -96,7 +105,7 @@ impl CompiledPolicy {
     pub fn decide(&self, query: &Query<'_>) -> Decision {
         let Some(rules) = &self.rules else { return Decision::UNBOUND };
         let side = usize::from(query.direction == Direction::Egress) * 2 + usize::from(query.v6);
-        let number = self.sides[side].class(query.protocol).first(query);
+        let number = self.sides[side].class(query.protocol).map_or(NOBODY, |class| class.first(query));
         match rules.get(number as usize) {
             Some(rule) => Decision { allowed: true, rule: Some(*rule) },
             None => Decision::DENIED,
@@ -117,20 +126,19 @@ impl Side {
         }
         protocols.sort_unstable();
         protocols.dedup();
-        let class = |protocol: u8| {
-            Class::new(rules.iter().filter_map(|(number, rule)| part(rule, *number, protocol, v6)))
-        };
-        Self {
-            classes: protocols.iter().map(|protocol| class(*protocol)).collect(),
-            // Protocol 0 is IPv6's hop-by-hop header and never a transport; as a packet's it means "none of those".
-            rest: class(0),
-            protocols: protocols.into(),
+        // No rule is for protocol 0 alone, so its class is that of all the others.
+        let classes = [0].iter().chain(&protocols).map(|protocol| {
+            Class::new(rules.iter().filter_map(|(number, rule)| part(rule, *number, *protocol, v6)))
+        });
+        let mut side = Self { classes: classes.collect(), ..Self::default() };
+        for (before, protocol) in protocols.into_iter().enumerate() {
+            side.class_of[usize::from(protocol)] = before as u8 + 1;
         }
+        side
     }
 
-    fn class(&self, protocol: u8) -> &Class {
-        let at = self.protocols.binary_search(&protocol);
-        at.ok().and_then(|at| self.classes.get(at)).unwrap_or(&self.rest)
+    fn class(&self, protocol: u8) -> Option<&Class> {
+        self.classes.get(usize::from(self.class_of[usize::from(protocol)]))
     }
 }
 
@@ -158,37 +166,34 @@ impl Class {
     fn new<'a>(parts: impl Iterator<Item = Part<'a>>) -> Self {
         let mut anybody = Vec::new();
         let mut groups: BTreeMap<u32, Vec<_>> = BTreeMap::new();
-        let mut prefixes: BTreeMap<(u128, u8), Vec<_>> = BTreeMap::new();
+        let mut of_v4: ByPrefix<u32> = BTreeMap::new();
+        let mut of_v6: ByPrefix<u128> = BTreeMap::new();
         for (first, last, remote, number) in parts {
-            let range = (first, last, number);
-            match remote {
-                Remote::Any => anybody.push(range),
-                Remote::Group(group) => groups.entry(*group).or_default().push(range),
-                Remote::Prefix { address, length, v6 } => {
-                    let length = (*length).min(if *v6 { 128 } else { 32 });
-                    prefixes.entry((prefix_start(address, length), length)).or_default().push(range);
+            match *remote {
+                Remote::Any => &mut anybody,
+                Remote::Group(group) => groups.entry(group).or_default(),
+                Remote::Prefix { address, length, v6: false } => {
+                    let length = length.min(32);
+                    let first = v4_number(&address) & !u32::MAX.checked_shr(length.into()).unwrap_or(0);
+                    of_v4.entry((first, length)).or_default()
+                }
+                Remote::Prefix { address, length, v6: true } => {
+                    let length = length.min(128);
+                    let first =
+                        u128::from_be_bytes(address) & !u128::MAX.checked_shr(length.into()).unwrap_or(0);
+                    of_v6.entry((first, length)).or_default()
                 }
             }
+            .push((first, last, number));
         }
         let (groups, group_ports): (Vec<u32>, Vec<Staircase>) =
             groups.into_iter().map(|(group, ranges)| (group, Staircase::new(ranges))).unzip();
-        let within = |ranges| {
-            let ports = Staircase::new(ranges);
-            Within { lowest: ports.lowest(), ports }
-        };
-        let prefixes = (!prefixes.is_empty()).then(|| {
-            let mut all =
-                Prefixes::new(prefixes.into_iter().map(|(key, ranges)| (key, within(ranges))).collect());
-            all.update(|within, around| {
-                within.lowest = within.lowest.min(around.map_or(NOBODY, |around| around.lowest));
-            });
-            all
-        });
         Self {
             anybody: Staircase::new(anybody),
             groups: groups.into(),
             group_ports: group_ports.into(),
-            prefixes,
+            prefixes_v4: within(of_v4),
+            prefixes_v6: within(of_v6),
         }
     }
 
@@ -207,21 +212,46 @@ impl Class {
                 }
             }
         }
-        if let Some(prefixes) = &self.prefixes {
-            for within in prefixes.around(u128::from_be_bytes(query.remote)) {
-                if within.lowest >= first {
-                    break;
-                }
-                first = first.min(within.ports.at(port));
-            }
+        if let Some(prefixes) = &self.prefixes_v4 {
+            first = first_within(prefixes.around(v4_number(&query.remote)), port, first);
+        }
+        if let Some(prefixes) = &self.prefixes_v6 {
+            first = first_within(prefixes.around(u128::from_be_bytes(query.remote)), port, first);
         }
         first
     }
 }
 
-fn prefix_start(address: &Address, length: u8) -> u128 {
-    let address = u128::from_be_bytes(*address);
-    address & !u128::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+/// The lowest number at `port` in any of these prefixes, if lower than `first`.
+fn first_within<'a>(around: impl Iterator<Item = &'a Within>, port: u16, mut first: u32) -> u32 {
+    for within in around {
+        if within.lowest >= first {
+            break;
+        }
+        first = first.min(within.ports.at(port));
+    }
+    first
+}
+
+/// The prefixes with their ports, if there are any.
+fn within<A: Bits>(prefixes: ByPrefix<A>) -> Option<Prefixes<A, Within>> {
+    if prefixes.is_empty() {
+        return None;
+    }
+    let with_ports = prefixes.into_iter().map(|(prefix, ranges)| {
+        let ports = Staircase::new(ranges);
+        (prefix, Within { lowest: ports.lowest(), ports })
+    });
+    let mut all = Prefixes::new(with_ports.collect());
+    all.update(|within, around| {
+        within.lowest = within.lowest.min(around.map_or(NOBODY, |around| around.lowest));
+    });
+    Some(all)
+}
+
+fn v4_number(address: &Address) -> u32 {
+    let [a, b, c, d, ..] = *address;
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]

@@ -5,41 +5,67 @@ use std::collections::BTreeMap;
 /// No prefix.
 const NONE: u32 = u32::MAX;
 
+/// An address as a number, its first bit the highest.
+pub(super) trait Bits: Copy + Ord {
+    /// Address 0.
+    const ZERO: Self;
+    /// The address behind this one, if there is any.
+    fn next(self) -> Option<Self>;
+    /// The last address of the prefix of this length that begins here.
+    fn last_of(self, length: u8) -> Self;
+}
+
+macro_rules! bits {
+    ($number:ty) => {
+        impl Bits for $number {
+            const ZERO: Self = 0;
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+            fn last_of(self, length: u8) -> Self {
+                self | <$number>::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+            }
+        }
+    };
+}
+
+bits!(u32);
+bits!(u128);
+
 /// A set of prefixes of one family with a value each. Prefixes are nested or apart, so the addresses fall
 /// into intervals that each have one longest prefix; from there every prefix leads to the next shorter one.
 #[derive(Clone, Debug)]
-pub(super) struct Prefixes<V> {
+pub(super) struct Prefixes<A, V> {
     /// Where intervals begin, ascending; the first one at 0.
-    starts: Box<[u128]>,
+    starts: Box<[A]>,
     /// The longest prefix of each interval.
     longest: Box<[u32]>,
     /// Per prefix: its value, and the next shorter prefix around it.
     prefixes: Box<[(V, u32)]>,
 }
 
-impl<V> Prefixes<V> {
-    /// From prefixes as (address, length) with the address left-aligned in 128 bits.
-    pub(super) fn new(prefixes: BTreeMap<(u128, u8), V>) -> Self {
+impl<A: Bits, V> Prefixes<A, V> {
+    /// From prefixes as (first address, length).
+    pub(super) fn new(prefixes: BTreeMap<(A, u8), V>) -> Self {
         let mut all = Vec::with_capacity(prefixes.len());
-        let mut intervals: Vec<(u128, u32)> = vec![(0, NONE)];
+        let mut intervals: Vec<(A, u32)> = vec![(A::ZERO, NONE)];
         // The prefixes around the current address, outermost first, each with its last address.
-        let mut around: Vec<(u128, u32)> = Vec::new();
+        let mut around: Vec<(A, u32)> = Vec::new();
         for ((first, length), value) in prefixes {
-            let last = first | u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-            close(&mut around, &mut intervals, first);
+            close(&mut around, &mut intervals, Some(first));
             let parent = around.last().map_or(NONE, |(_, prefix)| *prefix);
             let prefix = all.len() as u32;
             all.push((value, parent));
             begin(&mut intervals, first, prefix);
-            around.push((last, prefix));
+            around.push((first.last_of(length), prefix));
         }
-        close(&mut around, &mut intervals, u128::MAX);
-        let (starts, longest): (Vec<u128>, Vec<u32>) = intervals.into_iter().unzip();
+        close(&mut around, &mut intervals, None);
+        let (starts, longest): (Vec<A>, Vec<u32>) = intervals.into_iter().unzip();
         Self { starts: starts.into(), longest: longest.into(), prefixes: all.into() }
     }
 
-    /// The values of the prefixes that contain `address` (left-aligned), longest first.
-    pub(super) fn around(&self, address: u128) -> impl Iterator<Item = &V> {
+    /// The values of the prefixes that contain `address`, longest first.
+    pub(super) fn around(&self, address: A) -> impl Iterator<Item = &V> {
         let interval = self.starts.partition_point(|start| *start <= address);
         let longest = interval.checked_sub(1).and_then(|interval| self.longest.get(interval)).copied();
         let first = longest.and_then(|prefix| self.prefixes.get(prefix as usize));
@@ -59,16 +85,19 @@ impl<V> Prefixes<V> {
     }
 }
 
-/// Ends the prefixes that lie wholly below `address`; at the end of each, the one around it goes on.
-fn close(around: &mut Vec<(u128, u32)>, intervals: &mut Vec<(u128, u32)>, address: u128) {
-    while let Some((last, _)) = around.last().copied().filter(|(last, _)| *last < address) {
+/// Ends the prefixes that lie wholly below `address` (`None`: all); at the end of each, the one around it
+/// goes on.
+fn close<A: Bits>(around: &mut Vec<(A, u32)>, intervals: &mut Vec<(A, u32)>, address: Option<A>) {
+    while let Some((last, _)) = around.last().copied().filter(|(last, _)| address.is_none_or(|a| *last < a)) {
         around.pop();
-        begin(intervals, last + 1, around.last().map_or(NONE, |(_, prefix)| *prefix));
+        if let Some(next) = last.next() {
+            begin(intervals, next, around.last().map_or(NONE, |(_, prefix)| *prefix));
+        }
     }
 }
 
 /// From `address` on, `prefix` is the longest.
-fn begin(intervals: &mut Vec<(u128, u32)>, address: u128, prefix: u32) {
+fn begin<A: Bits>(intervals: &mut Vec<(A, u32)>, address: A, prefix: u32) {
     match intervals.last_mut() {
         Some((start, longest)) if *start == address => *longest = prefix,
         _ => intervals.push((address, prefix)),

@@ -4,12 +4,29 @@
 pub(super) const NOBODY: u32 = u32::MAX;
 
 /// A function of ports that is constant between steps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Staircase {
+    /// The only ports that name anybody, where they are one range: the usual case, found without another line
+    /// of memory.
+    first: u16,
+    last: u16,
+    name: u32,
+    /// All other cases.
+    steps: Option<Box<Steps>>,
+}
+
+#[derive(Clone, Debug)]
+struct Steps {
     /// Where steps begin, ascending. Below the first one nobody is named.
     starts: Box<[u16]>,
     /// What each step names.
     names: Box<[u32]>,
+}
+
+impl Default for Staircase {
+    fn default() -> Self {
+        Self { first: 1, last: 0, name: NOBODY, steps: None }
+    }
 }
 
 impl Staircase {
@@ -17,46 +34,71 @@ impl Staircase {
     pub(super) fn new(mut ranges: Vec<(u16, u16, u32)>) -> Self {
         ranges.retain(|(first, last, _)| first <= last);
         ranges.sort_unstable_by_key(|(_, _, name)| *name);
-        let ends = ranges.iter().flat_map(|(first, last, _)| [u32::from(*first), u32::from(*last) + 1]);
-        let mut starts: Vec<u32> = ends.collect();
-        starts.sort_unstable();
-        starts.dedup();
-
-        // Paint the ranges in the order of their names, each step once: `unpainted` leads from a step to the
-        // first one at or behind it that has no name yet.
-        let mut names = vec![NOBODY; starts.len()];
-        let mut unpainted: Vec<usize> = (0..=starts.len()).collect();
-        for (first, last, name) in ranges {
-            let mut step = find(&mut unpainted, starts.partition_point(|start| *start < u32::from(first)));
-            while starts.get(step).is_some_and(|start| *start <= u32::from(last)) {
-                names[step] = name;
-                unpainted[step] = step + 1;
-                step = find(&mut unpainted, step + 1);
+        let steps = paint(ranges);
+        match *steps {
+            [] => Self::default(),
+            [(first, name)] => Self { first, last: u16::MAX, name, steps: None },
+            [(first, name), (end, NOBODY)] => Self { first, last: end - 1, name, steps: None },
+            _ => {
+                let (starts, names): (Vec<u16>, Vec<u32>) = steps.into_iter().unzip();
+                let name = names.iter().copied().min().unwrap_or(NOBODY);
+                let steps = Some(Box::new(Steps { starts: starts.into(), names: names.into() }));
+                Self { name, steps, ..Self::default() }
             }
         }
-
-        let mut steps: Vec<(u16, u32)> = Vec::new();
-        for (start, name) in starts.into_iter().zip(names) {
-            let before = steps.last().map_or(NOBODY, |(_, name)| *name);
-            if let (Ok(start), true) = (u16::try_from(start), name != before) {
-                steps.push((start, name));
-            }
-        }
-        let (starts, names): (Vec<u16>, Vec<u32>) = steps.into_iter().unzip();
-        Self { starts: starts.into(), names: names.into() }
     }
 
     /// The name at a port.
     #[inline]
     pub(super) fn at(&self, port: u16) -> u32 {
-        let step = self.starts.partition_point(|start| *start <= port);
-        step.checked_sub(1).and_then(|step| self.names.get(step)).copied().unwrap_or(NOBODY)
+        match &self.steps {
+            Some(steps) => steps.at(port),
+            None if self.first <= port && port <= self.last => self.name,
+            None => NOBODY,
+        }
     }
 
     /// The lowest name of all.
     pub(super) fn lowest(&self) -> u32 {
-        self.names.iter().copied().min().unwrap_or(NOBODY)
+        self.name
     }
+}
+
+impl Steps {
+    fn at(&self, port: u16) -> u32 {
+        let step = self.starts.partition_point(|start| *start <= port);
+        step.checked_sub(1).and_then(|step| self.names.get(step)).copied().unwrap_or(NOBODY)
+    }
+}
+
+/// The steps (start, name) of ranges that come in the order of their names.
+fn paint(ranges: Vec<(u16, u16, u32)>) -> Vec<(u16, u32)> {
+    let ends = ranges.iter().flat_map(|(first, last, _)| [u32::from(*first), u32::from(*last) + 1]);
+    let mut starts: Vec<u32> = ends.collect();
+    starts.sort_unstable();
+    starts.dedup();
+
+    // Each step is painted once: `unpainted` leads from a step to the first one at or behind it that has no
+    // name yet.
+    let mut names = vec![NOBODY; starts.len()];
+    let mut unpainted: Vec<usize> = (0..=starts.len()).collect();
+    for (first, last, name) in ranges {
+        let mut step = find(&mut unpainted, starts.partition_point(|start| *start < u32::from(first)));
+        while starts.get(step).is_some_and(|start| *start <= u32::from(last)) {
+            names[step] = name;
+            unpainted[step] = step + 1;
+            step = find(&mut unpainted, step + 1);
+        }
+    }
+
+    let mut steps: Vec<(u16, u32)> = Vec::new();
+    for (start, name) in starts.into_iter().zip(names) {
+        let before = steps.last().map_or(NOBODY, |(_, name)| *name);
+        if let (Ok(start), true) = (u16::try_from(start), name != before) {
+            steps.push((start, name));
+        }
+    }
+    steps
 }
 
 /// The end of a chain, which is shortened on the way.
@@ -90,8 +132,8 @@ mod tests {
 
     #[test]
     fn steps_that_name_the_same_are_one() {
-        let joined = Staircase::new(vec![(10, 20, 1), (15, 18, 2), (21, 30, 1)]);
-        assert_eq!(*joined.starts, [10, 31]);
+        assert_eq!(paint(vec![(10, 20, 1), (21, 30, 1), (15, 18, 2)]), [(10, 1), (31, NOBODY)]);
+        assert_eq!(paint(vec![(10, 20, 1), (0, 65535, 2)]), [(0, 2), (10, 1), (21, 2)]);
     }
 
     proptest! {

@@ -9,9 +9,8 @@
 //! words with plain stores. A slot is filled number first, tag last; a reader that sees the tag sees the
 //! number. `spill` counts the entries whose home this bucket is and that live elsewhere.
 
-#![allow(unsafe_code, reason = "prefetch and SIMD intrinsics have no safe form")]
-
 use crate::atomic::{AtomicU64, Ordering, back_off};
+use crate::table::machine::equal_tags;
 
 /// Slots of a bucket.
 pub(crate) const SLOTS: usize = 10;
@@ -142,54 +141,9 @@ impl Bucket {
     }
 }
 
-/// Asks the cache for the line of `target`, for writing soon after.
-#[inline(always)]
-pub(crate) fn prefetch<T>(target: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: PREFETCHT0 belongs to SSE, which every x86_64 has. It changes no architectural state and
-        // does not fault; the address comes from a live reference anyway.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(target).cast()) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = target;
-}
-
-/// Bit n is set where tag n of the ten in `words` equals `tag`.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn equal_tags(words: [u64; 3], tag: u16) -> u32 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi16, _mm_set_epi64x, _mm_set1_epi16,
-    };
-    // SAFETY: all of these are SSE2, which every x86_64 has; they work on values, not on memory.
-    let equal = unsafe {
-        let wanted = _mm_set1_epi16(tag as i16);
-        let low = _mm_cmpeq_epi16(_mm_set_epi64x(words[1] as i64, words[0] as i64), wanted);
-        let high = _mm_cmpeq_epi16(_mm_set_epi64x(0, words[2] as i64), wanted);
-        _mm_movemask_epi8(_mm_packs_epi16(low, high))
-    };
-    equal as u32 & 0x3ff
-}
-
-/// Bit n is set where tag n of the ten in `words` equals `tag`.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn equal_tags(words: [u64; 3], tag: u16) -> u32 {
-    portable_equal_tags(words, tag)
-}
-
-/// The same, one tag at a time.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn portable_equal_tags(words: [u64; 3], tag: u16) -> u32 {
-    (0..SLOTS).filter(|slot| (words[slot / 4] >> (slot % 4 * 16)) as u16 == tag).map(|slot| 1 << slot).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn a_bucket_is_one_cache_line() {
@@ -247,17 +201,5 @@ mod tests {
         bucket.spill_less();
         assert_eq!(bucket.spill(), 255);
         assert!(bucket.matches(1).spilled);
-    }
-
-    proptest! {
-        #[test]
-        fn the_fast_comparison_agrees_with_the_obvious_one(
-            words in prop::array::uniform3(any::<u64>()), near in 0_usize..10, any_tag in any::<u16>()
-        ) {
-            let present = (words[near / 4] >> (near % 4 * 16)) as u16;
-            for tag in [present, any_tag, 0] {
-                prop_assert_eq!(equal_tags(words, tag), portable_equal_tags(words, tag));
-            }
-        }
     }
 }

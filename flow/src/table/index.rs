@@ -10,7 +10,8 @@
 //! goes home first finds one of the two.
 
 use crate::atomic::back_off;
-use crate::table::bucket::{Bucket, SLOTS, prefetch};
+use crate::table::bucket::{Bucket, SLOTS};
+use crate::table::machine::{preallocate, prefetch};
 
 /// Buckets of the stash: 70 entries that found no room in either of their buckets. (A model is checked with
 /// one, so that there is less to be interleaved.)
@@ -61,10 +62,10 @@ enum NoSpot {
 }
 
 impl Index {
-    /// An index with this many buckets (at least two).
-    pub(crate) fn new(buckets: usize) -> Self {
+    /// An index with this many buckets (at least two); `None` without memory for it.
+    pub(crate) fn new(buckets: usize) -> Option<Self> {
         let homes = buckets.max(2);
-        Self { buckets: (0..homes + STASH).map(|_| Bucket::default()).collect(), homes: homes as u64 }
+        Some(Self { buckets: preallocate(homes + STASH)?, homes: homes as u64 })
     }
 
     #[inline]

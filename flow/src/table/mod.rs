@@ -14,6 +14,7 @@ mod ids;
 mod index;
 mod insert;
 mod interfaces;
+mod machine;
 mod slots;
 mod sweep;
 mod view;
@@ -31,12 +32,13 @@ pub use view::{EndReason, HalfView, SessionRef, SessionSink, SessionView, Traffi
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::key::FlowKey;
-use bucket::{SLOTS, prefetch};
+use bucket::SLOTS;
 use cold::Cold;
 use counter::Giants;
 use half::Line;
 use index::{Hash, Index};
 use interfaces::Interfaces;
+use machine::{preallocate, prefetch};
 use slots::{Pool, WorkerCounts};
 
 /// Packets that are looked up together: a burst.
@@ -62,12 +64,15 @@ pub struct Config {
 pub enum ConfigError {
     /// Both families together may have 2³⁰ sessions.
     TooManySessions,
+    /// There is no memory for so many.
+    NoMemory,
 }
 
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooManySessions => f.write_str("more than 2^30 sessions"),
+            Self::NoMemory => f.write_str("no memory for so many sessions"),
         }
     }
 }
@@ -125,13 +130,18 @@ impl FlowTable {
         if end > 1 << 30 {
             return Err(ConfigError::TooManySessions);
         }
-        let cold: Box<[Cold]> = (0..end).map(|_| Cold::default()).collect();
+        Self::allocate(config, buckets, v6_base..end).ok_or(ConfigError::NoMemory)
+    }
+
+    fn allocate(config: &Config, buckets: usize, numbers_v6: std::ops::Range<u32>) -> Option<Self> {
+        let std::ops::Range { start: v6_base, end } = numbers_v6;
+        let cold: Box<[Cold]> = preallocate(end as usize)?;
         let pools = [Pool::new(1..v6_base, &cold), Pool::new(v6_base..end, &cold)];
-        Ok(Self {
+        Some(Self {
             hasher: FlowHasher::new(config.seed),
-            index: Index::new(buckets),
-            v4: (0..v6_base).map(|_| SessionV4::default()).collect(),
-            v6: (0..config.sessions_v6).map(|_| SessionV6::default()).collect(),
+            index: Index::new(buckets)?,
+            v4: preallocate(v6_base as usize)?,
+            v6: preallocate(config.sessions_v6 as usize)?,
             v6_base,
             cold,
             absent: Line::default(),

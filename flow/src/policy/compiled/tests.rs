@@ -108,6 +108,17 @@ fn a_prefix_never_matches_the_other_family() {
 }
 
 #[test]
+fn every_protocol_may_have_rules_of_its_own() {
+    let rules = (0..=255).map(|protocol| Rule { protocol, ..rule(u32::from(protocol)) }).rev().collect();
+    let group = [SecurityGroup { id: 1, rules }];
+    for protocol in 1..=255 {
+        let decision = decide(&group, &Query { protocol, ..tcp_from(v4([10, 0, 0, 1])) });
+        assert_eq!(decision.rule.map(|rule| rule.rule), Some(u32::from(protocol)));
+        assert_eq!(decision.slot().number(), Some(u32::from(protocol)));
+    }
+}
+
+#[test]
 fn a_length_beyond_the_address_is_the_whole_address() {
     let remote = Remote::Prefix { address: v4([10, 0, 0, 1]), length: 255, v6: false };
     let group = [SecurityGroup { id: 1, rules: vec![Rule { remote, ..rule(1) }] }];

@@ -24,7 +24,7 @@ fn finds(index: &Index, hash: Hash, number: u32) -> bool {
 #[test]
 fn loom_of_two_inserts_of_a_pair_one_wins() {
     loom::model(|| {
-        let index = Arc::new(Index::new(4));
+        let index = Arc::new(Index::new(4).unwrap());
         let (one, other) = (hash(0, 1, 1), hash(2, 3, 1));
         let mirrored = {
             let index = index.clone();
@@ -47,7 +47,7 @@ fn loom_of_two_inserts_of_a_pair_one_wins() {
 #[test]
 fn loom_an_entry_that_moves_is_never_missed() {
     loom::model(|| {
-        let index = Arc::new(Index::new(4));
+        let index = Arc::new(Index::new(4).unwrap());
         let hash_of = |number: u32| match number {
             0..10 => hash(0, 1, number.into()),
             number => hash(2, 1, number.into()),
@@ -70,7 +70,7 @@ fn loom_an_entry_that_moves_is_never_missed() {
 #[test]
 fn loom_a_neighbour_that_goes_takes_nobody_along() {
     loom::model(|| {
-        let index = Arc::new(Index::new(4));
+        let index = Arc::new(Index::new(4).unwrap());
         let hash_of = |number: u32| hash(0, 1, number.into());
         for number in 0..12 {
             insert(&index, &[(hash_of(number), number)], hash_of).unwrap();
@@ -93,7 +93,7 @@ fn loom_a_neighbour_that_goes_takes_nobody_along() {
 #[test]
 fn loom_a_rename_and_a_removal_leave_nothing_behind() {
     loom::model(|| {
-        let index = Arc::new(Index::new(4));
+        let index = Arc::new(Index::new(4).unwrap());
         let (old, new) = (hash(0, 1, 1), hash(2, 3, 1));
         insert(&index, &[(old, 1)], |_| old).unwrap();
         let alive = Arc::new(crate::atomic::AtomicU32::new(1));

@@ -14,7 +14,7 @@ const BUCKETS: usize = 8;
 fn hash(home: u64, alternative: u64, salt: u64) -> Hash {
     let spread = |bucket: u64| (bucket << 32) / BUCKETS as u64;
     let hash = Hash((spread(home) + 1) << 32 | (spread(alternative) + 1 + salt));
-    let index = Index::new(BUCKETS);
+    let index = Index::new(BUCKETS).unwrap();
     assert_eq!(index.home(hash) as u64, home);
     hash
 }
@@ -27,7 +27,7 @@ struct Known {
 
 impl Known {
     fn new() -> Self {
-        Self { index: Index::new(BUCKETS), hashes: RefCell::default() }
+        Self { index: Index::new(BUCKETS).unwrap(), hashes: RefCell::default() }
     }
 
     fn insert(&self, entries: &[(Hash, u32)]) -> Result<(), Refused> {
@@ -215,13 +215,13 @@ fn nothing_is_renamed_that_is_dead_or_gone() {
 
 #[test]
 fn home_and_alternative_always_differ() {
-    let index = Index::new(1);
+    let index = Index::new(1).unwrap();
     assert_eq!(index.homes, 2, "there are at least two");
     for hash in [0, 1, u64::MAX, 1 << 63, 1 << 31, u64::from(u32::MAX)].map(Hash) {
         assert_ne!(index.home(hash), index.alternative(hash));
         assert!(index.home(hash) < 2 && index.alternative(hash) < 2);
     }
-    let index = Index::new(5);
+    let index = Index::new(5).unwrap();
     assert_eq!((index.home(Hash(u64::MAX)), index.alternative(Hash(u64::MAX))), (4, 0));
     assert_eq!((index.home(Hash(0)), index.alternative(Hash(0))), (0, 1));
 }

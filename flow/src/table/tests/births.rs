@@ -277,6 +277,7 @@ fn a_table_too_large_for_its_numbers_is_refused() {
     assert_eq!(FlowTable::new(&too_large).err(), Some(ConfigError::TooManySessions));
     assert_eq!(FlowTable::new(&config(u32::MAX, u32::MAX)).err(), Some(ConfigError::TooManySessions));
     assert!(ConfigError::TooManySessions.to_string().contains("2^30"));
+    assert!(ConfigError::NoMemory.to_string().contains("memory"));
 }
 
 #[test]
