@@ -110,6 +110,11 @@ mod tests {
     use super::DropReason;
 
     #[test]
+    fn a_reason_is_shown_by_its_name() {
+        assert_eq!(DropReason::NoRoute.to_string(), "no_route");
+    }
+
+    #[test]
     fn names_are_unique_and_fit_an_operators_grep() {
         let mut names: Vec<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
         names.sort_unstable();

@@ -44,16 +44,16 @@ pub(crate) const fn is_extension(protocol: u8) -> bool {
 /// the payload of a later fragment, which is no header.
 ///
 /// # Errors
-/// `InvalidIpHeader` for a chain that leaves the packet, is too deep, has its hop-by-hop header elsewhere
-/// than first, two fragment headers, or asks to be source-routed by the deprecated type 0 (RFC 5095);
-/// `FragmentTiny` if a first fragment does not hold the whole chain (RFC 7112).
+/// `Truncated` for a chain that leaves the packet; `InvalidIpHeader` for one that is too deep, has its
+/// hop-by-hop header elsewhere than first, two fragment headers, or asks to be source-routed by the
+/// deprecated type 0 (RFC 5095); `FragmentTiny` if a first fragment does not hold it all (RFC 7112).
 pub(crate) fn walk(packet: &[u8], mut protocol: u8, mut at: usize) -> Result<Chain, DropReason> {
     let mut fragment: Option<FragmentHeader> = None;
     for depth in 0..=MAX_HEADERS {
         if !is_extension(protocol) {
             return Ok(Chain { protocol, transport: at, fragment });
         }
-        let cut = if fragment.is_some() { DropReason::FragmentTiny } else { DropReason::InvalidIpHeader };
+        let cut = if fragment.is_some() { DropReason::FragmentTiny } else { DropReason::Truncated };
         let header = bytes::chunk::<8>(packet, at).ok_or(cut)?;
         let length = match protocol {
             ip::FRAGMENT if fragment.is_some() => return Err(DropReason::InvalidIpHeader),

@@ -62,3 +62,21 @@ impl Label {
         self.0 != Self::NONE.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Label, NextHopId, VrfId};
+
+    #[test]
+    fn an_id_is_an_index_and_shows_its_number() {
+        assert_eq!(VrfId(65535).index(), 65535);
+        assert_eq!(NextHopId(0xff_ffff).index(), 0xff_ffff);
+        assert_eq!(VrfId(7).to_string(), "7");
+    }
+
+    #[test]
+    fn every_label_and_vni_but_one_is_some() {
+        assert!(!Label::NONE.is_some());
+        assert!(Label(0).is_some() && Label(0xf_ffff).is_some() && Label(0xff_fffe).is_some());
+    }
+}

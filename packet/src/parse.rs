@@ -231,7 +231,11 @@ fn ipv6(data: &[u8], l3: usize, meta: &mut Meta) -> Result<(), DropReason> {
 fn extension_headers(data: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
     let start = usize::from(meta.l4);
     let packet = data.get(..usize::from(meta.end)).ok_or(DropReason::Truncated)?;
-    let chain = extension::walk(packet, meta.protocol, start)?;
+    let chain = extension::walk(packet, meta.protocol, start).map_err(|reason| match reason {
+        // The frame goes on behind the packet: not cut, but wrong.
+        DropReason::Truncated if data.len() > packet.len() => DropReason::InvalidIpHeader,
+        reason => reason,
+    })?;
     meta.facts |= Facts::OPTIONS;
     meta.protocol = chain.protocol;
     meta.l4 = offset(chain.transport)?;
@@ -269,7 +273,7 @@ fn check_ipv6_addresses(meta: &mut Meta) -> Result<(), DropReason> {
 #[inline]
 fn transport(data: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
     let fragment = meta.facts.contains(Facts::FRAGMENT);
-    let short = if fragment { DropReason::FragmentTiny } else { DropReason::InvalidL4 };
+    let short = if fragment { DropReason::FragmentTiny } else { DropReason::Truncated };
     let segment = data.get(usize::from(meta.l4)..usize::from(meta.end)).ok_or(DropReason::Truncated)?;
     match meta.protocol {
         ip::TCP => {
@@ -279,7 +283,7 @@ fn transport(data: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
                 return Err(DropReason::InvalidL4);
             }
             if length > segment.len() {
-                return Err(short);
+                return Err(if fragment { short } else { DropReason::InvalidL4 });
             }
             meta.l4_flags = header[13];
             ports(meta, [header[0], header[1], header[2], header[3]]);

@@ -77,7 +77,7 @@ impl Tunnel {
 /// A later fragment of UDP shows no port and is `None`; one of GRE is taken for a tunnel's.
 ///
 /// # Errors
-/// `OuterFragment`, `TunnelChecksum`, `InvalidTunnel`, `MplsTtl`.
+/// `OuterFragment`, `TunnelChecksum`, `InvalidTunnel`, `Truncated`, `MplsTtl`.
 #[inline]
 #[must_use]
 pub fn pop(data: &[u8], outer: &Meta, known: L4Checksum) -> Option<Result<Tunnel, DropReason>> {
@@ -136,7 +136,7 @@ fn over_gre(data: &[u8], outer: &Meta, checked: bool) -> Option<Result<Tunnel, D
         return Some(Err(DropReason::OuterFragment));
     }
     let place = Place { start: start + labels, end };
-    let stack = packet.get(labels..).ok_or(DropReason::InvalidTunnel).and_then(stack);
+    let stack = packet.get(labels..).ok_or(DropReason::Truncated).and_then(stack);
     Some(stack.and_then(|stack| place.tunnel(outer, Encapsulation::MplsOverGre, stack)))
 }
 
@@ -158,7 +158,7 @@ impl Place {
     fn tunnel(&self, outer: &Meta, encapsulation: Encapsulation, stack: Stack) -> Result<Tunnel, DropReason> {
         let inner = self.start + stack.length;
         if inner >= self.end {
-            return Err(DropReason::InvalidTunnel);
+            return Err(DropReason::Truncated);
         }
         Ok(Tunnel {
             encapsulation,
@@ -176,7 +176,7 @@ impl Place {
 /// who should not have (RFC 3032 §2.4); TTL 1 is fine where the stack ends here.
 fn stack(payload: &[u8]) -> Result<Stack, DropReason> {
     for depth in 0..MAX_LABELS {
-        let entry = bytes::u32_at(payload, depth * 4).ok_or(DropReason::InvalidTunnel)?;
+        let entry = bytes::u32_at(payload, depth * 4).ok_or(DropReason::Truncated)?;
         if entry & 0xff == 0 {
             return Err(DropReason::MplsTtl);
         }

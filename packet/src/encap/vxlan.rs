@@ -35,7 +35,7 @@ pub(super) fn patch<const WIDTH: usize>(header: &mut [u8; WIDTH], fields: &Field
 
 /// The VNI, and where the inner Ethernet header begins in the UDP payload.
 pub(super) fn header(payload: &[u8]) -> Result<(Label, usize), DropReason> {
-    let header = bytes::chunk::<HEADER>(payload, 0).ok_or(DropReason::InvalidTunnel)?;
+    let header = bytes::chunk::<HEADER>(payload, 0).ok_or(DropReason::Truncated)?;
     if header[0] & VALID_VNI == 0 {
         return Err(DropReason::InvalidTunnel);
     }

@@ -109,6 +109,14 @@ fn the_sum_of_the_longest_packet_does_not_overflow() {
 }
 
 #[test]
+fn a_sum_longer_than_any_packet_carries_to_the_end() {
+    // Folded once, this is 0x1ffff: the next carry brings another.
+    let mut bytes = vec![0xff; 65537 * 4];
+    bytes.extend(0x0001_0000_u32.to_ne_bytes());
+    assert_eq!(Sum::of(&bytes).fold(), slow_sum(&bytes));
+}
+
+#[test]
 fn rfc_1624_example_gives_zero_and_not_its_other_form() {
     // RFC 1624 §4: C = 0xdd2f, m = 0x5555, m' = 0x3285 gives 0x0000.
     let delta = Delta::between(Sum::word(0x5555), Sum::word(0x3285));
@@ -182,7 +190,10 @@ fn a_udp_checksum_that_sums_to_zero_in_form_only_is_wrong() {
             let mut packet = ip(UDP, &ends, &udp);
             assert_eq!(checksum::verify(&packet, &parse_ip(&packet).unwrap()), Verification::Correct);
             packet[46..48].fill(0);
-            assert_eq!(checksum::verify(&packet, &parse_ip(&packet).unwrap()), Verification::Wrong);
+            let meta = parse_ip(&packet).unwrap();
+            assert_eq!(checksum::verify(&packet, &meta), Verification::Wrong);
+            checksum::fill(&mut packet, &meta);
+            assert_eq!(packet[46..48], [0xff, 0xff]);
             found = true;
             break;
         }

@@ -154,14 +154,14 @@ fn a_transport_header_must_be_whole() {
     for (protocol, header) in [(TCP, 20), (UDP, 8), (UDP_LITE, 8), (SCTP, 12), (ICMP, 8)] {
         let whole = segment(protocol, &ENDS4, &[0; 8]);
         for length in 0..header {
-            assert_eq!(reason(&ip(protocol, &ENDS4, &whole[..length])), InvalidL4);
+            assert_eq!(reason(&ip(protocol, &ENDS4, &whole[..length])), Truncated);
             let mut first = ip(protocol, &ENDS4, &whole[..length / 8 * 8]);
             fragment_ipv4(&mut first, 0, true, 1);
             let expected = if length / 8 == 0 { InvalidIpHeader } else { FragmentTiny };
             assert_eq!(reason(&first), expected, "{protocol} {length}");
         }
     }
-    assert_eq!(reason(&ip(ICMPV6, &ENDS6, &[128, 0, 0, 0, 0, 0, 0])), InvalidL4);
+    assert_eq!(reason(&ip(ICMPV6, &ENDS6, &[128, 0, 0, 0, 0, 0, 0])), Truncated);
 }
 
 #[test]
@@ -253,7 +253,6 @@ fn impossible_chains_of_extension_headers() {
     let udp = segment(UDP, &ENDS6, &[0; 16]);
     let with = |first: u8, chain: &[u8]| reason(&ipv6_with(first, chain, &udp, &ENDS6));
     assert_eq!(with(60, &[60, 0, 1, 4, 0, 0, 0, 0].repeat(9)), InvalidIpHeader, "too deep");
-    assert_eq!(with(60, &[UDP, 9, 0, 0, 0, 0, 0, 0]), InvalidIpHeader, "beyond the packet");
     assert_eq!(
         with(60, &[0, 0, 1, 4, 0, 0, 0, 0, UDP, 0, 1, 4, 0, 0, 0, 0]),
         InvalidIpHeader,
@@ -262,10 +261,19 @@ fn impossible_chains_of_extension_headers() {
     assert_eq!(with(43, &[UDP, 0, 0, 1, 0, 0, 0, 0]), InvalidIpHeader, "source routing");
     let twice = [fragment_header(44, 0, false, 1), fragment_header(UDP, 0, false, 1)].concat();
     assert_eq!(with(44, &twice), InvalidIpHeader, "two fragment headers");
-    assert_eq!(reason(&ip(60, &ENDS6, &[UDP, 0, 1])), InvalidIpHeader, "half a header");
     let beyond = [fragment_header(60, 0, true, 1), vec![UDP, 9, 0, 0, 0, 0, 0, 0]].concat();
     assert_eq!(with(44, &beyond), FragmentTiny, "a first fragment without the whole chain");
     assert_eq!(reason(&ip(44, &ENDS6, &fragment_header(60, 0, true, 1))), FragmentTiny);
+}
+
+#[test]
+fn an_extension_header_that_leaves_the_packet_is_cut_or_lies() {
+    let longer = ipv6_with(60, &[UDP, 9, 0, 0, 0, 0, 0, 0], &segment(UDP, &ENDS6, &[0; 16]), &ENDS6);
+    let half = ip(60, &ENDS6, &[UDP, 0, 1]);
+    for packet in [longer, half] {
+        assert_eq!(reason(&packet), Truncated, "the frame ends with the packet");
+        assert_eq!(reason(&[packet, vec![0; 60]].concat()), InvalidIpHeader, "the frame goes on behind it");
+    }
 }
 
 #[test]

@@ -305,6 +305,14 @@ fn fragments_of_ipv6_tell_their_place() {
 }
 
 #[test]
+fn the_reserved_byte_of_a_fragment_header_is_no_length() {
+    let mut header = fragment_header(UDP, 0, true, 9);
+    header[1] = 1;
+    let packet = ipv6_with(44, &header, &segment(UDP, &ENDS6, &[7; 32]), &ENDS6);
+    assert_eq!(parse_ip(&packet).unwrap().l4, 48);
+}
+
+#[test]
 fn all_fragments_of_a_datagram_name_one_protocol_though_options_follow() {
     let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
     let payload = [&options[..], &segment(UDP, &ENDS6, &[7; 24])].concat();
