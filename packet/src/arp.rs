@@ -98,7 +98,8 @@ impl Arp {
 /// # Errors
 /// `InvalidArp` if it is not IPv4 over Ethernet, neither request nor reply, or its sender cannot be one node.
 pub fn parse(data: &[u8], meta: &Meta) -> Result<Arp, DropReason> {
-    let packet = data.get(usize::from(meta.l3)..).ok_or(DropReason::InvalidArp)?;
+    let packet = data.get(usize::from(meta.l3)..).filter(|packet| packet.len() >= LENGTH);
+    let packet = packet.ok_or(DropReason::Truncated)?;
     let packet = ArpPacket::new_checked(packet).map_err(|_| DropReason::InvalidArp)?;
     let ArpRepr::EthernetIpv4 {
         operation,

@@ -146,8 +146,10 @@ pub fn solicitation(mac: Mac, source: &Address, target: &Address, known: Option<
 /// Who an advertisement is for, and how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advertise {
-    /// The address spoken for, which is also the packet's source.
+    /// The address spoken for.
     pub target: Address,
+    /// The packet's source: the target itself, or the proxy that speaks for it.
+    pub source: Address,
     /// Where it is.
     pub mac: Mac,
     /// The sender routes: so for gateways, and for whom a gateway answers.
@@ -160,7 +162,7 @@ impl Advertise {
     /// An unsolicited IPv6 packet to all nodes, and the MAC to send its frame to.
     #[must_use]
     pub fn unsolicited(&self) -> (Mac, [u8; LENGTH]) {
-        (multicast_mac(&ALL_NODES), packet(self.message(false), &self.target, &ALL_NODES))
+        (multicast_mac(&ALL_NODES), packet(self.message(false), &self.source, &ALL_NODES))
     }
 
     fn message(&self, solicited: bool) -> NdiscRepr<'static> {
@@ -186,7 +188,7 @@ pub fn answer<B: PacketBuf>(buf: &mut B, meta: &Meta, advertise: &Advertise) -> 
     let (mac, packet) = if is_duplicate_probe(meta) {
         advertise.unsolicited()
     } else {
-        (asker, packet(advertise.message(true), &advertise.target, &meta.src))
+        (asker, packet(advertise.message(true), &advertise.source, &meta.src))
     };
     if !buf.replace_from(usize::from(meta.l3), &packet) {
         return Err(DropReason::MultiSegment);

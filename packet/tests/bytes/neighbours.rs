@@ -95,7 +95,7 @@ fn arp_that_cannot_be_is_refused() {
     let good = Arp::request(MAC_A, ASKER, ASKED).to_bytes();
     assert!(read(&arp_frame(&good)).is_ok());
     for length in 0..28 {
-        assert_eq!(read(&arp_frame(&good[..length])), Err(DropReason::InvalidArp), "length {length}");
+        assert_eq!(read(&arp_frame(&good[..length])), Err(DropReason::Truncated), "length {length}");
     }
     for (at, value) in
         [(1, 6), (2, 0x86), (4, 8), (5, 16), (7, 0), (7, 3), (8, 1), (8, 3), (14, 224), (14, 127)]
@@ -250,7 +250,7 @@ fn a_solicitation_is_answered_in_its_own_frame() {
     for (router, overrides, flags) in
         [(true, true, 0xe0), (false, false, 0x40), (true, false, 0xc0), (false, true, 0x60)]
     {
-        let advertise = Advertise { target: TARGET, mac: MAC_B, router, overrides };
+        let advertise = Advertise { target: TARGET, source: TARGET, mac: MAC_B, router, overrides };
         // Longer, shorter and as long as the answer.
         for options in [&[][..], &SOURCE_MAC, &[SOURCE_MAC, NONCE].concat()] {
             let ask = nd_packet(LINK_LOCAL, SOLICITED, 255, &message(135, 0, TARGET, options));
@@ -273,7 +273,7 @@ fn a_solicitation_is_answered_in_its_own_frame() {
 fn a_duplicate_probe_is_answered_to_all_nodes() {
     let probe = ethernet(&nd_packet([0; 16], SOLICITED, 255, &message(135, 0, TARGET, &[])));
     let mut buf = MemoryBuf::new(&probe);
-    let advertise = Advertise { target: TARGET, mac: MAC_B, router: true, overrides: true };
+    let advertise = Advertise { target: TARGET, source: TARGET, mac: MAC_B, router: true, overrides: true };
     nd::answer(&mut buf, &parse::ethernet(&probe).unwrap(), &advertise).unwrap();
     assert_eq!(buf.data()[..12], [[0x33, 0x33, 0, 0, 0, 1], MAC_B].concat());
     let expected = nd_packet(TARGET, ALL_NODES, 255, &message(136, 0xa0, TARGET, &TARGET_MAC));
@@ -285,7 +285,7 @@ fn a_duplicate_probe_is_answered_to_all_nodes() {
 fn an_answer_without_room_is_named() {
     let probe = ethernet(&nd_packet([0; 16], SOLICITED, 255, &message(135, 0, TARGET, &[])));
     let mut buf = MemoryBuf::with_tailroom(&probe, 7);
-    let advertise = Advertise { target: TARGET, mac: MAC_B, router: true, overrides: true };
+    let advertise = Advertise { target: TARGET, source: TARGET, mac: MAC_B, router: true, overrides: true };
     let meta = parse::ethernet(&probe).unwrap();
     assert_eq!(nd::answer(&mut buf, &meta, &advertise), Err(DropReason::MultiSegment));
     assert_eq!(buf.data(), probe);

@@ -19,6 +19,7 @@ from scapy.layers.inet6 import (
     IPv6,
 )
 from scapy.layers.l2 import GRE, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
@@ -63,6 +64,12 @@ def tcp(src, dst, sport=40000, dport=80, flags="S", seq=1000, ack=0, data=None, 
     return packet if data is None else packet / data
 
 
+def sctp(src, dst, sport=40000, dport=80, **fields):
+    """An INIT; its checksum (CRC-32c) covers the ports, but no address (RFC 9260 §6.8)."""
+    number = {"proto": 132} if family(src) == 4 else {"nh": 132}
+    return ip(src, dst, **number, **fields) / SCTP(sport=sport, dport=dport, tag=0) / SCTPChunkInit(init_tag=1)
+
+
 def ping(src, dst, ident=7, seq=1, **fields):
     """An echo request of the family."""
     header = ip(src, dst, **fields)
@@ -94,7 +101,7 @@ def rewrite(packet, src=None, dst=None, sport=None, dport=None):
     packet = packet.copy()
     header = packet[IP] if IP in packet else packet[IPv6]
     header.src, header.dst = src or header.src, dst or header.dst
-    for kind in (UDP, TCP):
+    for kind in (UDP, TCP, SCTP):
         if kind in packet:
             packet[kind].sport = sport or packet[kind].sport
             packet[kind].dport = dport or packet[kind].dport

@@ -293,3 +293,44 @@ def packet_mode_one_flow_one_port(c):
         c.send(vm, packet)
         c.expect(c.fabric, to_a.to_peer(hop(packet), 39), entropy=letter)
     c.mutant(put=[again(number, (to_b, 32, 1))])
+
+
+@case([7, 8])
+def two_local_backends(c):
+    """A service with two backends here: the weights say who gets a new flow, a running flow stays with its own."""
+    a, b = c.vm("vm1", VM[4], policy=True), c.vm("vm2", VM2[4], policy=True)
+    tunnel = c.tunnel(MPLS_UDP, PEER)
+    c.route(REMOTE_NET[4], tunnel, label=40)
+    service(c, a, b)
+    number = c.next_hop(**group((a, None, 1), (b, None, 0)))
+    c.route(f"{SERVICE}/32", number)
+    c.label(100, vrf=1)
+    old, new = tcp(REMOTE[4], SERVICE, ttl=63), tcp(REMOTE[4], SERVICE, 40001, ttl=63)
+    c.send(c.fabric, tunnel.to_node(old, 100))
+    c.expect(a, rewrite(old, dst=VM[4]))
+    c.change(put=[again(number, (a, None, 0), (b, None, 1))])
+    c.send(c.fabric, tunnel.to_node(old, 100))
+    c.expect(a, rewrite(old, dst=VM[4]))
+    c.send(c.fabric, tunnel.to_node(new, 100))
+    c.expect(b, rewrite(new, dst=VM2[4]))
+    for vm, sport in ((a, 40000), (b, 40001)):
+        answer = tcp(vm.address(4), REMOTE[4], 80, sport, "SA", 9000, 1001)
+        c.send(vm, answer)
+        c.expect(c.fabric, tunnel.to_peer(rewrite(hop(answer), src=SERVICE), 40))
+    c.mutant(put=[again(number, (b, None, 1))])
+
+
+@case([7])
+def answer_of_the_remote_backend(c):
+    """The remote backend answers as the service: the client's session takes it, without an ingress rule."""
+    client_group = c.security_group(7, {"direction": "EGRESS"})
+    client, backend = c.vm("vm1", VM[4], groups=[7], label=25), c.vm("vm2", VM2[4], policy=True)
+    tunnel = c.tunnel(MPLS_UDP, PEER)
+    service(c, backend, to_port=8080)
+    c.route(f"{SERVICE}/32", c.next_hop(**group((backend, None, 0), (tunnel, 39, 1))))
+    syn, answer = tcp(VM[4], SERVICE), tcp(SERVICE, VM[4], 80, 40000, "SA", 9000, 1001, ttl=63)
+    c.send(client, syn)
+    c.expect(c.fabric, tunnel.to_peer(hop(syn), 39))
+    c.send(c.fabric, tunnel.to_node(answer, 25))
+    c.expect(client, answer)
+    c.mutant(put=[changed(client_group, rules=[])])

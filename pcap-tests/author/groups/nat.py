@@ -445,3 +445,73 @@ def translation_survives_a_policy_change(c):
     c.send(c.fabric, gateway.to_node(answer, 47))
     c.expect(vm, rewrite(answer, dst=VM[4]))
     c.mutant(delete=[address])
+
+
+# Other transports and paths.
+
+for f in (4, 6):
+
+    @case([13], name=f"sctp_ipv{f}", f=f)
+    def sctp_inbound(c, f):
+        """SCTP to a floating IP: its checksum knows no addresses, so it stays."""
+        vm, gateway, address = scene(c, f)
+        packet, answer = sctp(OUTSIDE[f], FIP[f], ttl=60), sctp(VM[f], OUTSIDE[f], 80, 40000)
+        c.send(c.fabric, gateway.to_node(packet, 47))
+        c.expect(vm, rewrite(packet, dst=VM[f]))
+        c.send(vm, answer)
+        c.expect(c.fabric, gateway.to_peer(rewrite(hop(answer), src=FIP[f]), 39))
+        c.mutant(delete=[address])
+
+    @case([13], name=f"sctp_port_map_ipv{f}", f=f)
+    def sctp_port_map(c, f):
+        """A mapped SCTP port changes the CRC-32c, in both directions."""
+        vm, gateway, address = scene(c, f, port_maps=[{"protocol": 132, "port": 8888, "to_port": 80}])
+        packet, answer = sctp(OUTSIDE[f], FIP[f], dport=8888, ttl=60), sctp(VM[f], OUTSIDE[f], 80, 40000)
+        c.send(c.fabric, gateway.to_node(packet, 47))
+        c.expect(vm, rewrite(packet, dst=VM[f], dport=80))
+        c.send(vm, answer)
+        c.expect(c.fabric, gateway.to_peer(rewrite(hop(answer), src=FIP[f], sport=8888), 39))
+        c.mutant(put=[changed(address, port_maps=[{"protocol": 132, "port": 8888, "to_port": 81}])])
+
+
+@case()
+def protocol_without_ports(c):
+    """OSPF (89) through a floating IP: addresses are translated, nothing else."""
+    vm, gateway, address = scene(c)
+    packet, answer = ip(OUTSIDE[4], FIP[4], ttl=60, proto=89) / payload(), ip(VM[4], OUTSIDE[4], proto=89) / payload()
+    c.send(c.fabric, gateway.to_node(packet, 47))
+    c.expect(vm, rewrite(packet, dst=VM[4]))
+    c.send(vm, answer)
+    c.expect(c.fabric, gateway.to_peer(rewrite(hop(answer), src=FIP[4]), 39))
+    c.mutant(delete=[address])
+
+
+for kind, outer_family in ((MPLS_UDP, 6), (VXLAN_L3, 4), (VXLAN_L3, 6)):
+
+    @case([5], name=f"over_{SHORT[kind]}_ipv{outer_family}", kind=kind, outer=outer_family)
+    def over(c, kind, outer):
+        """A floating IP works with every way to the gateway."""
+        vm = c.vm("vm1", VM[4], policy=True)
+        gateway = c.tunnel(kind, GATEWAY, outer)
+        c.route(ANY[4], gateway, label=39, vrf=2)
+        c.vni(100, vrf=2) if kind == VXLAN_L3 else c.label(100, vrf=2)
+        address = floating(c, vm)
+        packet, answer = tcp(VM[4], OUTSIDE[4]), tcp(OUTSIDE[4], FIP[4], 80, 40000, "SA", 9000, 1001, ttl=60)
+        c.send(vm, packet)
+        c.expect(c.fabric, gateway.to_peer(rewrite(hop(packet), src=FIP[4]), 39))
+        c.send(c.fabric, gateway.to_node(answer, 100))
+        c.expect(vm, rewrite(answer, dst=VM[4]))
+        c.mutant(delete=[address])
+
+
+@case([10])
+def expiry_is_quoted_as_sent(c):
+    """A translated packet that expires here is quoted as its sender sent it."""
+    vm, gateway, address = scene(c)
+    packet, enough = udp(VM[4], OUTSIDE[4], ttl=1), udp(VM[4], OUTSIDE[4], ttl=2)
+    c.send(vm, packet)
+    c.dropped("ttl_exceeded")
+    c.expect(vm, icmp_error(vm.gateway(4), packet, "time-exceeded"), originated=True)
+    c.send(vm, enough)
+    c.expect(c.fabric, gateway.to_peer(rewrite(hop(enough), src=FIP[4]), 39))
+    c.mutant(delete=[address])

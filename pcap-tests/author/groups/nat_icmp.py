@@ -147,3 +147,16 @@ def needs_no_rule(c):
         c.send(c.fabric, tunnel.to_node(answer, 25))
         c.expect(vm, answer)
     c.mutant(put=[changed(group, rules=[])])
+
+
+@case([1, 13])
+def by_the_vrfs_label(c):
+    """The error comes with the label of the public VRF instead of the workload's: the same session is found."""
+    vm, gateway, address = scene(c)
+    packet = udp(VM[4], OUTSIDE[4])
+    left = rewrite(hop(packet), src=FIP[4])
+    c.send(vm, packet)
+    c.expect(c.fabric, gateway.to_peer(left, 39))
+    c.send(c.fabric, gateway.to_node(error(ROUTER[4], FIP[4], "too-big", bytes(hop(left, 3)), mtu=1300), 100))
+    c.expect(vm, error(ROUTER[4], VM[4], "too-big", bytes(hop(packet, 4)), mtu=1300))
+    c.mutant(delete=[address])

@@ -246,3 +246,34 @@ def destination_moves_here(c):
     c.send(b, back)
     c.expect(a, hop(back))
     c.mutant(put=[changed(away, label=41)])
+
+
+for f in (4, 6):
+
+    @case([10], name=f"no_route_behind_a_label_ipv{f}", f=f)
+    def no_route_behind_a_label(c, f):
+        """A VRF label, and nothing in that VRF covers the inner destination; multicast neither."""
+        vm = c.vm("vm1", VM[4], VM[6])
+        tunnel = c.tunnel(MPLS_UDP, PEER)
+        c.label(100, vrf=1)
+        c.send(c.fabric, tunnel.to_node(udp(REMOTE[f], VM2[f], ttl=63), 100))
+        c.dropped("no_route")
+        c.send(c.fabric, tunnel.to_node(udp(REMOTE[f], {4: "239.1.1.1", 6: "ff0e::1"}[f], ttl=63), 100))
+        c.dropped("multicast_no_route")
+        packet = udp(REMOTE[f], VM[f], ttl=63)
+        c.send(c.fabric, tunnel.to_node(packet, 100))
+        c.expect(vm, packet)
+        c.mutant(delete=[vm.routes[(4, 6).index(f)]])
+
+
+@case()
+def discard_behind_a_label(c):
+    """The node's own block is a discard: a pod that is not there does not loop back up a default route."""
+    vm = c.vm("vm1", VM[4])
+    tunnel = c.tunnel(MPLS_UDP, PEER)
+    c.label(100, vrf=1)
+    c.route(ANY[4], tunnel, label=40)
+    blackhole = c.route("10.1.1.0/26", c.next_hop(discard={}))
+    c.send(c.fabric, tunnel.to_node(udp(REMOTE[4], VM2[4], ttl=63), 100))
+    c.dropped("discard")
+    c.mutant(delete=[blackhole])

@@ -1,7 +1,6 @@
 """Security groups: each kind of rule, each family, the allowed and the denied side."""
 
 from scapy.layers.inet6 import ICMPv6Unknown
-from scapy.layers.sctp import SCTP, SCTPChunkInit
 
 from golden import *
 
@@ -53,7 +52,7 @@ def packet_of(protocol, src, dst, ttl=63, port=80, sport=40000):
     if protocol == "udp":
         return udp(src, dst, sport, port, ttl=ttl)
     if protocol == "sctp":
-        return ip(src, dst, ttl=ttl, **({"proto": 132} if f == 4 else {"nh": 132})) / SCTP(sport=sport, dport=port, tag=0) / SCTPChunkInit(init_tag=1)
+        return sctp(src, dst, sport, port, ttl=ttl)
     if protocol == "icmp" and f == 4:
         return ip(src, dst, ttl=ttl) / ICMP(type=port, id=7, seq=1) / payload(12)
     if protocol == "icmp":

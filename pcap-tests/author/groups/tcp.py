@@ -90,3 +90,56 @@ for name, flags in (("syn_fin", "SF"), ("syn_reset", "SR"), ("none", ""), ("fin_
         c.dropped("tcp_invalid")
         out(c, vm, tunnel, tcp(VM[4], REMOTE[4]))
         c.mutant(put=[changed(route, label=41)])
+
+
+@case([24])
+def refused_connection(c):
+    """A closed port answers a SYN with a reset whose sequence number is 0: it acknowledges the SYN (RFC 9293 §3.5.3)."""
+    vm, tunnel, route = scene(c)
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4]))
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], 80, 40000, "RA", 0, 1001, ttl=63))
+    c.mutant(put=[changed(route, label=41)])
+
+
+@case([24])
+def refused_by_the_workload(c):
+    """The same in the other direction: the workload refuses."""
+    vm, tunnel, route = scene(c)
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], ttl=63))
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], 80, 40000, "RA", 0, 1001))
+    c.mutant(put=[changed(route, label=41)])
+
+
+@case([24])
+def reset_by_the_workload(c):
+    """The workload aborts its connection."""
+    vm, tunnel, route = scene(c)
+    handshake(c, vm, tunnel)
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], flags="RA", seq=1001, ack=9001))
+    c.mutant(put=[changed(route, label=41)])
+
+
+@case([24])
+def ports_are_used_again(c):
+    """Right after a close, a new SYN with the same ports opens a new connection, though time-wait is not over."""
+    vm, tunnel, route = scene(c)
+    handshake(c, vm, tunnel)
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], flags="FA", seq=1001, ack=9001))
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], 80, 40000, "FA", 9001, 1002, ttl=63))
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], flags="A", seq=1002, ack=9002))
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], seq=700000))
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], 80, 40000, "SA", 50, 700001, ttl=63))
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], flags="A", seq=700001, ack=51))
+    c.mutant(put=[changed(route, label=41)])
+
+
+@case([24])
+def sequence_numbers_wrap(c):
+    """Sequence numbers run over 2^32: a reset on the far side of it is where it belongs."""
+    vm, tunnel, route = scene(c)
+    start = (1 << 32) - 1
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], seq=start))
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], 80, 40000, "SA", start, 0, ttl=63))
+    out(c, vm, tunnel, tcp(VM[4], REMOTE[4], flags="A", seq=0, ack=0))
+    back(c, vm, tunnel, tcp(REMOTE[4], VM[4], 80, 40000, "R", 0, 0, ttl=63))
+    c.mutant(put=[changed(route, label=41)])

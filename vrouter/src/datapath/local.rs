@@ -171,7 +171,7 @@ fn about_nd<B: PacketBuf>(
         (Role::Fabric, nd::Message::Solicitation { target, .. }) => match interface.twin {
             Some(twin) => Ok(Local::Twin(twin)),
             None if interface.addresses_v6.contains(&target) => {
-                advertise(buf, meta, target, interface.mac, false)
+                advertise(buf, meta, target, interface.mac, None)
             }
             None => Err(DropReason::ArpNotOurs),
         },
@@ -180,8 +180,9 @@ fn about_nd<B: PacketBuf>(
         }
         (Role::Virtual, nd::Message::Solicitation { target, .. }) => {
             if answers(tables, interface, true, &target, nd::is_duplicate_probe(meta)) {
-                let router = interface.gateways_v6.contains(&target);
-                advertise(buf, meta, target, interface.gateway_mac, router)
+                let own = interface.gateways_v6.contains(&target);
+                let proxy = interface.gateways_v6.first().copied().filter(|_| !own);
+                advertise(buf, meta, target, interface.gateway_mac, proxy)
             } else {
                 Err(DropReason::ArpNotOurs)
             }
@@ -193,14 +194,17 @@ fn about_nd<B: PacketBuf>(
     }
 }
 
+/// What the vRouter itself is known by is advertised with authority; for what it only forwards to, the gateway
+/// speaks as proxy, and does not override (RFC 4861 §7.2.8).
 fn advertise<B: PacketBuf>(
     buf: &mut B,
     meta: &Meta,
     target: Address,
     mac: [u8; 6],
-    router: bool,
+    proxy: Option<Address>,
 ) -> Result<Local, DropReason> {
-    let advertise = nd::Advertise { target, mac, router, overrides: true };
+    let source = proxy.unwrap_or(target);
+    let advertise = nd::Advertise { target, source, mac, router: true, overrides: proxy.is_none() };
     nd::answer(buf, meta, &advertise).map(|()| Local::Answer)
 }
 
