@@ -8,7 +8,7 @@ use packet::{Address, InterfaceId, Meta, NextHopId};
 /// It is always the *workload side*, so that tenants with the same addresses never meet in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
-pub struct Scope(u32);
+pub struct Scope([u8; 3]);
 
 /// The kinds of scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,34 +26,34 @@ const ID_MASK: u32 = (1 << ID_BITS) - 1;
 
 impl Scope {
     /// No scope: the key of a half that does not exist.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self([0; 3]);
 
     /// Packets that the workload behind `interface` sends.
     #[inline]
     #[must_use]
     pub const fn from_workload(interface: InterfaceId) -> Self {
-        Self(1 << ID_BITS | interface.0 as u32)
+        Self::from_raw(1 << ID_BITS | interface.0 as u32)
     }
 
     /// Packets from the fabric to the workload behind `interface`.
     #[inline]
     #[must_use]
     pub const fn to_workload(interface: InterfaceId) -> Self {
-        Self(2 << ID_BITS | interface.0 as u32)
+        Self::from_raw(2 << ID_BITS | interface.0 as u32)
     }
 
     /// Packets from the fabric to a service. The lower 22 bits of the next hop's id count.
     #[inline]
     #[must_use]
     pub const fn service(next_hop: NextHopId) -> Self {
-        Self(3 << ID_BITS | next_hop.0 & ID_MASK)
+        Self::from_raw(3 << ID_BITS | next_hop.0 & ID_MASK)
     }
 
     /// The kind, `None` for [`Scope::NONE`].
     #[inline]
     #[must_use]
     pub const fn kind(self) -> Option<ScopeKind> {
-        match self.0 >> ID_BITS {
+        match self.raw() >> ID_BITS {
             1 => Some(ScopeKind::FromWorkload),
             2 => Some(ScopeKind::ToWorkload),
             3 => Some(ScopeKind::Service),
@@ -65,7 +65,7 @@ impl Scope {
     #[inline]
     #[must_use]
     pub const fn id(self) -> u32 {
-        self.0 & ID_MASK
+        self.raw() & ID_MASK
     }
 
     /// The interface whose workload this is; `None` for a service.
@@ -82,12 +82,14 @@ impl Scope {
     #[inline]
     #[must_use]
     pub const fn raw(self) -> u32 {
-        self.0
+        let [low, middle, high] = self.0;
+        u32::from_le_bytes([low, middle, high, 0])
     }
 
     #[inline]
     pub(crate) const fn from_raw(raw: u32) -> Self {
-        Self(raw & 0xff_ffff)
+        let [low, middle, high, _] = raw.to_le_bytes();
+        Self([low, middle, high])
     }
 }
 
@@ -102,19 +104,20 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// The key of one direction of a conversation.
+/// The key of one direction of a conversation. Laid out so that everything behind the addresses is one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C, align(8))]
 pub struct FlowKey {
     /// Source address.
     pub src: Address,
     /// Destination address.
     pub dst: Address,
-    /// Whose workload's.
-    pub scope: Scope,
     /// Source port; ICMP: the identifier.
     pub src_port: u16,
     /// Destination port; ICMP: the type class, see [`packet::meta::icmp_class`].
     pub dst_port: u16,
+    /// Whose workload's.
+    pub scope: Scope,
     /// IP protocol.
     pub protocol: u8,
     /// Whether the addresses are IPv6.
@@ -150,12 +153,11 @@ impl FlowKey {
 
     /// Everything but the addresses in one word, as a half stores it:
     /// source port 16 | destination port 16 | scope 24 | protocol 8.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn tail(&self) -> u64 {
-        self.src_port as u64
-            | (self.dst_port as u64) << 16
-            | (self.scope.raw() as u64) << 32
-            | (self.protocol as u64) << 56
+        let ([a, b], [c, d]) = (self.src_port.to_le_bytes(), self.dst_port.to_le_bytes());
+        let Scope([e, f, g]) = self.scope;
+        u64::from_le_bytes([a, b, c, d, e, f, g, self.protocol])
     }
 
     /// The key made of stored words.
@@ -172,7 +174,7 @@ impl FlowKey {
     }
 
     /// Both IPv4 addresses in one word, in the order of memory.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn v4_word(&self) -> u64 {
         let ([a, b, c, d, ..], [e, f, g, h, ..]) = (self.src, self.dst);
         u64::from_ne_bytes([a, b, c, d, e, f, g, h])
