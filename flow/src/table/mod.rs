@@ -232,6 +232,28 @@ impl FlowTable {
         self.find(key, self.hash(key))
     }
 
+    /// Asks the cache for what [`Self::insert`] will touch: the buckets of both keys and a free session. For the
+    /// `ahead`-th of several inserts that follow (0 = the next one), so that their misses of the cache overlap.
+    pub fn prefetch_insert<O>(
+        &self,
+        slots: &WorkerSlots<O>,
+        forward: &FlowKey,
+        reverse: Option<&FlowKey>,
+        ahead: usize,
+    ) {
+        self.index.prefetch(self.hash(forward));
+        if let Some(reverse) = reverse {
+            self.index.prefetch(self.hash(reverse));
+        }
+        if let Some(session) = slots.peek(forward.v6, ahead) {
+            self.prefetch(session * 2, forward.v6);
+            self.prefetch(session * 2 + 1, forward.v6);
+            if let Some(cold) = self.cold.get(session as usize) {
+                prefetch(cold);
+            }
+        }
+    }
+
     /// A half, as found by a lookup. (A number of another table gives a half of zeros.)
     #[inline]
     #[must_use]

@@ -172,6 +172,11 @@ impl<O> WorkerSlots<O> {
         at_hand.pop()
     }
 
+    /// The session that will be taken after `ahead` others, if it is at hand.
+    pub(crate) fn peek(&self, v6: bool, ahead: usize) -> Option<u32> {
+        self.at_hand[usize::from(v6)].iter().rev().nth(ahead).copied()
+    }
+
     /// Returns a session that nobody else can know.
     pub(crate) fn give(&mut self, v6: bool, number: u32, table: &FlowTable) {
         let family = usize::from(v6);

@@ -263,6 +263,24 @@ fn a_burst_finds_what_single_lookups_find() {
 }
 
 #[test]
+fn what_is_prefetched_is_what_is_taken() {
+    for v6 in [false, true] {
+        let (table, mut slots) = table(1000);
+        assert_eq!(slots.peek(v6, 0), None, "nothing at hand yet");
+        let first = table.insert(&mut slots, &session(key(0, v6)), Ticks(0)).unwrap();
+        let expected: Vec<_> = (0..5).map(|ahead| slots.peek(v6, ahead)).collect();
+        let mut taken = Vec::new();
+        for n in 1..6 {
+            let new = session(key(n, v6));
+            table.prefetch_insert(&slots, &new.forward.key, new.reverse.map(|half| half.key).as_ref(), 0);
+            taken.push(Some(table.insert(&mut slots, &new, Ticks(0)).unwrap().session.number()));
+        }
+        assert_eq!(taken, expected);
+        assert_eq!(taken[0], Some(first.session.number() + 1), "neighbours in memory at first");
+    }
+}
+
+#[test]
 fn a_half_of_nowhere_is_empty() {
     let (table, _) = table(1);
     let nowhere = HalfId::from_number(u32::MAX).unwrap();
