@@ -1,6 +1,5 @@
 //! From a decision to bytes on an out interface: TTL, MTU, translation, encapsulation, Ethernet.
 
-use packet::cut::Cut;
 use packet::encap::{self, EthernetHeader, Fields};
 use packet::protocol::{ether_type, ip, tcp};
 use packet::{DropReason, Facts, L4Checksum, Label, Meta, PacketBuf, checksum, rewrite};
@@ -22,6 +21,7 @@ pub(super) enum Exit<'t> {
 }
 
 /// A packet that is ready to leave.
+#[derive(Clone, Copy)]
 pub(super) enum Sent<'t> {
     /// By this interface.
     Out(&'t Interface),
@@ -31,7 +31,7 @@ pub(super) enum Sent<'t> {
 
 impl Exit<'_> {
     /// Largest network packet that fits; 0 = no limit.
-    fn mtu(&self) -> u16 {
+    pub(super) fn mtu(&self) -> u16 {
         match self {
             Self::Workload(interface) => interface.mtu,
             Self::Plain(interface, to) if to.mtu == 0 => interface.mtu,
@@ -186,13 +186,13 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// Each worker has its own part of the identification space (SEMANTICS 27).
-    fn next_identification(&mut self) -> u16 {
+    pub(super) fn next_identification(&mut self) -> u16 {
         self.identification = (self.identification & 0xf000) | (self.identification.wrapping_add(1) & 0x0fff);
         self.identification
     }
 
     /// The session's translation, the TTL where this vRouter is a hop, the MSS that fits.
-    fn rewrite(
+    pub(super) fn rewrite(
         &mut self,
         cx: &Context<'_>,
         i: usize,
@@ -247,73 +247,6 @@ impl<B: PacketBuf> Datapath<B> {
         match self::exit(cx.tables, back, slot.entropy) {
             Ok(Exit::Tunnel(member, _)) => Some(member.inner_mtu.saturating_sub(headers)),
             _ => None,
-        }
-    }
-
-    /// Larger than the path: an IPv4 packet that allows it is cut, the sender of any other is told.
-    fn too_big<P: Ports<B>>(
-        &mut self,
-        cx: &Context<'_>,
-        i: usize,
-        exit: Exit<'_>,
-        is_hop: bool,
-        ports: &mut P,
-    ) {
-        let meta = self.burst.meta[i];
-        if meta.is_ipv6() || meta.facts.contains(Facts::DF) {
-            // No IPv6 host believes in less than the minimum (RFC 8200 §5).
-            let mtu = if meta.is_ipv6() { exit.mtu().max(1280) } else { exit.mtu() };
-            return self.refuse(cx, i, DropReason::TooBig, mtu);
-        }
-        if let Err(reason) = self.rewrite(cx, i, &exit, is_hop) {
-            return self.refuse(cx, i, reason, 0);
-        }
-        let Some(mut whole) = self.burst.bufs[i].take() else { return };
-        if whole.l4_checksum() == L4Checksum::Partial {
-            checksum::complete(whole.data_mut(), &meta);
-        }
-        let meta = self.burst.meta[i];
-        let slot = self.burst.slot[i];
-        let mut pieces = 0;
-        let mut lost = None;
-        if let Some(mut cut) = Cut::new(whole.data(), &meta, exit.mtu()) {
-            while cut.remaining() > 0 {
-                let Some(mut piece) = ports.allocate() else {
-                    lost = Some(DropReason::NoBuffer);
-                    break;
-                };
-                if !cut.next_into(&mut piece) {
-                    lost = Some(DropReason::TooBig);
-                    break;
-                }
-                let meta = Meta { l3: 0, end: piece.len() as u16, ..meta };
-                match self.dress(cx, exit, &mut piece, &meta, slot.entropy) {
-                    Ok(Sent::Out(interface)) => self.outputs.push(interface, piece),
-                    Ok(Sent::Wait(wanted)) => {
-                        self.counters.held_total.add(1);
-                        self.park(cx, slot.arrival, wanted, piece);
-                    }
-                    Err(reason) => {
-                        lost = Some(reason);
-                        break;
-                    }
-                }
-                pieces += 1;
-            }
-        } else {
-            lost = Some(DropReason::TooBig);
-        }
-        match lost {
-            // The pieces stand for the packet: one of them is the packet itself, the others are copies.
-            None => {
-                self.counters.copied.add(pieces - 1);
-                self.burst.end(i, Verdict::Queued);
-            }
-            Some(reason) => {
-                self.counters.copied.add(pieces);
-                self.burst.bufs[i] = Some(whole);
-                self.burst.end(i, Verdict::Dropped(reason));
-            }
         }
     }
 }

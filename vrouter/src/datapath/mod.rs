@@ -5,6 +5,7 @@
 mod burst;
 mod classify;
 mod counters;
+mod cut;
 mod decide;
 mod event;
 mod explain;
