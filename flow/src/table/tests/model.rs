@@ -67,7 +67,15 @@ proptest! {
                 Step::Insert(n, v6) | Step::Deny(n, v6) => {
                     let denies = matches!(step, Step::Deny(..));
                     let new = if denies { denied(key(n, v6)) } else { session(key(n, v6)) };
-                    match (table.insert(slots, &new, Ticks(0)), model.get(&(n, v6))) {
+                    let result = table.insert(slots, &new, Ticks(0));
+                    // A refusal that is remembered may have made room.
+                    model.retain(|_, (made, reverse)| {
+                        let stays = table.resolve(*made).is_some();
+                        ended += usize::from(!stays);
+                        assert!(stays || reverse.is_none());
+                        stays
+                    });
+                    match (result, model.get(&(n, v6))) {
                         (Ok(made), None) => {
                             let reverse = (!denies).then_some(Scope::to_workload(A));
                             model.insert((n, v6), (made, reverse));
@@ -82,13 +90,6 @@ proptest! {
                         (Err(InsertError::DeniedLimit), None) => prop_assert!(denies),
                         (got, known) => prop_assert!(false, "{:?} where {:?}", got, known),
                     }
-                    // A refusal that is remembered may have made room.
-                    model.retain(|_, (made, reverse)| {
-                        let stays = table.resolve(*made).is_some();
-                        ended += usize::from(!stays);
-                        assert!(stays || reverse.is_none());
-                        stays
-                    });
                 }
                 Step::Remove(n, v6) => {
                     if let Some((made, _)) = model.get(&(n, v6)) {
