@@ -68,6 +68,11 @@ impl Index {
         Some(Self { buckets: preallocate(homes + STASH)?, homes: homes as u64 })
     }
 
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
     #[inline]
     fn home(&self, hash: Hash) -> usize {
         (((hash.0 >> 32) * self.homes) >> 32) as usize

@@ -305,3 +305,15 @@ fn a_worker_beyond_the_configured_number_has_no_part() {
     assert!(table.worker::<()>(WorkerId(2)).is_none());
     assert_eq!(table.capacity(), [1, 1]);
 }
+
+#[test]
+fn a_session_takes_176_bytes_or_304_all_in() {
+    for (config, most) in [(config(100_000, 0), 176.0), (config(0, 100_000), 304.0)] {
+        let table = FlowTable::new(&config).unwrap();
+        let bytes = size_of_val(&*table.v4)
+            + size_of_val(&*table.v6)
+            + size_of_val(&*table.cold)
+            + table.index.memory();
+        assert!(bytes as f64 / 1e5 <= most, "{bytes}");
+    }
+}
