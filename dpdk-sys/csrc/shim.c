@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_cycles.h>
@@ -9,7 +10,6 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <rte_version.h>
 
 #include "shim.h"
 
@@ -48,6 +48,37 @@ int shim_pktmbuf_linearize(struct rte_mbuf *packet)
     return rte_pktmbuf_linearize(packet);
 }
 
+static void free_undelivered(struct rte_mempool *pool, void *count, void *object, unsigned int index)
+{
+    struct rte_mbuf *packet = object;
+
+    (void)pool;
+    (void)index;
+    /* Allocation says so; a driver that delivers a packet names its port. */
+    if (packet->port == RTE_MBUF_PORT_INVALID) {
+        packet->port = 0;
+        rte_pktmbuf_free(packet);
+        ++*(uint32_t *)count;
+    }
+}
+
+uint32_t shim_pktmbuf_reclaim(struct rte_mempool *pool)
+{
+    void **in_pool = calloc(pool->size, sizeof(*in_pool));
+    uint32_t count = 0, reclaimed = 0;
+
+    if (in_pool == NULL)
+        return 0;
+    /* What is in the pool is not lost, whatever its fields still say. */
+    while (count < pool->size && rte_mempool_get(pool, &in_pool[count]) == 0)
+        ((struct rte_mbuf *)in_pool[count++])->port = 0;
+    rte_mempool_obj_iter(pool, free_undelivered, &reclaimed);
+    if (count > 0)
+        rte_mempool_put_bulk(pool, in_pool, count);
+    free(in_pool);
+    return reclaimed;
+}
+
 uint64_t shim_tsc(void)
 {
     return rte_rdtsc();
@@ -58,9 +89,9 @@ int shim_errno(void)
     return rte_errno;
 }
 
-uint32_t shim_compiled_version(void)
+uint16_t shim_max_ports(void)
 {
-    return RTE_VER_YEAR * 100 + RTE_VER_MONTH;
+    return RTE_MAX_ETHPORTS;
 }
 
 static ssize_t log_write(void *cookie, const char *text, size_t length)

@@ -26,14 +26,17 @@ int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **packets,
 void shim_pktmbuf_free(struct rte_mbuf *packet);
 /* Copies a chain of segments into its first one; 0, or negative and unchanged without room. */
 int shim_pktmbuf_linearize(struct rte_mbuf *packet);
+/* Frees the packets that a closed device has left allocated and never delivered, and returns how many.
+ * The pool has no caches, and only that device allocated from it. */
+uint32_t shim_pktmbuf_reclaim(struct rte_mempool *pool);
 uint64_t shim_tsc(void);
 
 /* Process. */
 int shim_errno(void);
 /* Sends every line that DPDK logs to `sink`: level (RTE_LOG_*), text without end mark, length. */
 int shim_log_open(void (*sink)(uint32_t level, const char *text, size_t length));
-/* As the running headers were when this was compiled: YY * 100 + MM. */
-uint32_t shim_compiled_version(void);
+/* How many ports this build of DPDK has room for. */
+uint16_t shim_max_ports(void);
 
 /* Ports. */
 struct shim_port_info {

@@ -513,6 +513,7 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
     pub fn shim_pktmbuf_free(packet: *mut rte_mbuf);
     pub fn shim_pktmbuf_linearize(packet: *mut rte_mbuf) -> ::core::ffi::c_int;
+    pub fn shim_pktmbuf_reclaim(pool: *mut rte_mempool) -> u32;
     pub fn shim_tsc() -> u64;
     pub fn shim_errno() -> ::core::ffi::c_int;
     pub fn shim_log_open(
@@ -520,7 +521,7 @@ unsafe extern "C" {
             unsafe extern "C" fn(level: u32, text: *const ::core::ffi::c_char, length: usize),
         >,
     ) -> ::core::ffi::c_int;
-    pub fn shim_compiled_version() -> u32;
+    pub fn shim_max_ports() -> u16;
     pub fn shim_port_info(port: u16, info: *mut shim_port_info) -> ::core::ffi::c_int;
     pub fn shim_port_configure(port: u16, config: *const shim_port_config) -> ::core::ffi::c_int;
     pub fn shim_port_without_link_interrupts(port: u16, queues: u16) -> ::core::ffi::c_int;

@@ -36,6 +36,8 @@ pub(crate) struct Attached {
 #[derive(Debug)]
 pub(crate) struct Plugged {
     pub(crate) id: u16,
+    /// Unique in the process.
+    pub(crate) number: u32,
     bus: &'static CStr,
     name: CString,
     pub(crate) end: Option<End>,
@@ -53,6 +55,11 @@ impl Eal {
         device.validate()?;
         device.check_present()?;
         let mut attached = self.attached();
+        if attached.names.len() >= usize::from(Self::max_ports()) {
+            let reason =
+                format!("all {} ports that this build of DPDK has room for are in use", Self::max_ports());
+            return Err(DeviceError::Attach { device: device.to_string(), reason });
+        }
         let listens_on = attached.prepare_socket(device)?;
         let number = attached.next;
         attached.next = attached.next.wrapping_add(1);
@@ -60,7 +67,7 @@ impl Eal {
             DeviceKind::Ring { name } => {
                 let end = attached.wires.occupy(self, name, device.queues, number)?;
                 let (id, name) = end.make_port(number)?;
-                Plugged { id, bus: c"vdev", name, end: Some(end), listens_on }
+                Plugged { id, number, bus: c"vdev", name, end: Some(end), listens_on }
             }
             _ => {
                 let DevArgs { bus, name, arguments } = devargs(device, number)?;
@@ -79,7 +86,7 @@ impl Eal {
                     }
                     _ => plug(device, bus, &name, &arguments)?,
                 };
-                Plugged { id, bus, name, end: None, listens_on }
+                Plugged { id, number, bus, name, end: None, listens_on }
             }
         };
         attached.names.insert(plugged.name.clone());

@@ -31,9 +31,10 @@ pub(crate) fn devargs(device: &Device, number: u32) -> Result<DevArgs, DeviceErr
             });
         }
         DeviceKind::Pcap { rx_file, tx_file, infinite_rx, rx_interface, tx_interface } => {
+            // `rx_iface` would also receive what is sent there.
             let parameters = [
                 ("rx_pcap", rx_file),
-                ("rx_iface", rx_interface),
+                ("rx_iface_in", rx_interface),
                 ("tx_pcap", tx_file),
                 ("tx_iface", tx_interface),
             ];
@@ -132,7 +133,7 @@ mod tests {
             rx_interface: Some("a".into()),
             tx_interface: Some("b".into()),
         };
-        assert_eq!(line(interfaces, 1), "vdev:net_pcap3,rx_iface=a,tx_iface=b");
+        assert_eq!(line(interfaces, 1), "vdev:net_pcap3,rx_iface_in=a,tx_iface=b");
         assert_eq!(line(DeviceKind::Tap { name: "t0".into(), persist: false }, 2), "vdev:net_tap3,iface=t0");
         assert_eq!(
             line(DeviceKind::Tap { name: "t0".into(), persist: true }, 1),

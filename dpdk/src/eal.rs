@@ -93,6 +93,13 @@ impl Eal {
         unsafe { CStr::from_ptr(sys::rte_version()) }.to_str().unwrap_or("DPDK")
     }
 
+    /// How many devices can be attached at a time; fixed when DPDK was built (Debian: 32).
+    #[must_use]
+    pub fn max_ports() -> u16 {
+        // SAFETY: returns a constant.
+        unsafe { sys::shim_max_ports() }
+    }
+
     /// Where memory comes from; never [`MemoryMode::Auto`].
     #[must_use]
     pub fn memory_mode(&self) -> MemoryMode {

@@ -23,6 +23,7 @@
 //! 5. **Text is checked.** What is passed to DPDK as a string has no NUL, and nothing that DPDK's own
 //!    argument syntax would read as more than a value.
 
+mod af_xdp;
 mod attach;
 mod config;
 mod devargs;

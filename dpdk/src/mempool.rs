@@ -53,7 +53,11 @@ unsafe impl Sync for Mempool {}
 
 /// All pools ever made.
 #[derive(Default)]
-pub(crate) struct Pools(Vec<NonNull<sys::rte_mempool>>);
+pub(crate) struct Pools {
+    all: Vec<NonNull<sys::rte_mempool>>,
+    /// Pools of devices that are gone, for the next ones: pointer, count, data room.
+    spare: Vec<(NonNull<sys::rte_mempool>, u32, u16)>,
+}
 
 // SAFETY: the pointers are to pools, which any thread may use.
 unsafe impl Send for Pools {}
@@ -62,7 +66,7 @@ impl Pools {
     /// Packets that are not in their pool.
     pub(crate) fn packets_out(&self) -> u64 {
         // SAFETY: charter 2; pools are never freed before the EAL.
-        self.0.iter().map(|pool| u64::from(unsafe { sys::rte_mempool_in_use_count(pool.as_ptr()) })).sum()
+        self.all.iter().map(|pool| u64::from(unsafe { sys::rte_mempool_in_use_count(pool.as_ptr()) })).sum()
     }
 }
 
@@ -112,7 +116,7 @@ impl Mempool {
                 code => MempoolError::Other { name, reason: mark.reason(code) },
             });
         };
-        pools.0.push(pool);
+        pools.all.push(pool);
         drop(pools);
         Ok(Self { eal: eal.clone(), pool, count: config.count, data_room: config.data_room })
     }
@@ -197,6 +201,19 @@ impl Mempool {
 
     pub(crate) fn as_ptr(&self) -> *mut sys::rte_mempool {
         self.pool.as_ptr()
+    }
+
+    /// Keeps a pool that has no user any more for [`Self::reuse`].
+    pub(crate) fn retire(self) {
+        self.eal.pools().spare.push((self.pool, self.count, self.data_room));
+    }
+
+    /// A retired pool of at least this size.
+    pub(crate) fn reuse(eal: &Eal, count: u32, data_room: u16) -> Option<Self> {
+        let spare = &mut eal.pools().spare;
+        let index = spare.iter().position(|&(_, packets, room)| packets >= count && room >= data_room)?;
+        let (pool, count, data_room) = spare.swap_remove(index);
+        Some(Self { eal: eal.clone(), pool, count, data_room })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bitflags::bitflags;
 use dpdk_sys as sys;
 
+use crate::af_xdp::AfXdp;
 use crate::attach::Plugged;
 use crate::device::{Device, DeviceKind};
 use crate::eal::Eal;
@@ -147,6 +148,7 @@ pub(crate) struct Shared {
     description: String,
     started: AtomicBool,
     detached: bool,
+    af_xdp: Option<AfXdp>,
     eal: Eal,
 }
 
@@ -154,7 +156,8 @@ impl Shared {
     pub(crate) fn new(eal: &Eal, device: &Device, plugged: Plugged) -> Self {
         let description = device.to_string();
         let started = AtomicBool::new(false);
-        Self { plugged, device: device.clone(), description, started, detached: false, eal: eal.clone() }
+        let device = device.clone();
+        Self { plugged, device, description, started, detached: false, af_xdp: None, eal: eal.clone() }
     }
 
     pub(crate) fn id(&self) -> u16 {
@@ -204,6 +207,9 @@ impl Shared {
             unsafe { sys::shim_port_without_link_interrupts(self.id(), self.device.queues) };
         }
         let unplugged = self.plugged.unplug(&self.eal).map_err(|reason| self.driver_error("detach", reason));
+        if let Some(af_xdp) = self.af_xdp.take() {
+            af_xdp.clean_up();
+        }
         stopped.and(unplugged)
     }
 }
@@ -267,6 +273,14 @@ impl Port {
         let rss = if queues > 1 { raw.rss_offloads & spread } else { 0 };
         let mut offloads = config.offloads & offloads(&raw);
         offloads.set(Offloads::RX_HASH, offloads.contains(Offloads::RX_HASH) && rss != 0);
+        let mut af_xdp = None;
+        if matches!(self.shared.device.kind, DeviceKind::AfXdp { .. }) {
+            if self.shared.af_xdp.is_some() {
+                return Err(self.state("can be configured only once: detach it and attach it again"));
+            }
+            let made = AfXdp::new(&self.shared.eal, queues, pool.data_room(), self.shared.plugged.number);
+            af_xdp = Some(made.map_err(|error| self.shared.driver_error("configure", error.to_string()))?);
+        }
         let settings = sys::shim_port_config {
             rx_offloads: device_bits(offloads, &RX_OFFLOADS),
             tx_offloads: device_bits(offloads, &TX_OFFLOADS),
@@ -276,14 +290,20 @@ impl Port {
             rx_descriptors: config.rx_descriptors,
             tx_descriptors: config.tx_descriptors,
             link_interrupts: self.shared.follows_link_by_interrupt().into(),
-            pool: pool.as_ptr(),
+            pool: af_xdp.as_ref().map_or(pool.as_ptr(), AfXdp::pool),
         };
         self.configured = None;
         let one_at_a_time = self.shared.eal.attached();
         let mark = log::Mark::now();
         // SAFETY: charter 2 for the pool; the port is stopped.
-        let code = unsafe { sys::shim_port_configure(self.id(), &raw const settings) };
+        let configure = || unsafe { sys::shim_port_configure(self.shared.id(), &raw const settings) };
+        let code = af_xdp.as_mut().map_or_else(configure, |af_xdp| af_xdp.open(configure));
         drop(one_at_a_time);
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            // Its driver keeps pointers to what it freed when this fails: closing it would follow them.
+            shared.detached = af_xdp.is_some() && code < 0;
+            shared.af_xdp = af_xdp;
+        }
         self.shared.result("configure", mark, code)?;
         if let Some(mtu) = config.mtu {
             match self.set_mtu(mtu) {

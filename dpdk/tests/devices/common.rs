@@ -11,7 +11,7 @@ use packet::PacketBuf;
 /// The process's EAL; huge pages where there are any, never a PCI device.
 pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
-    EAL.get_or_init(|| Eal::init(&EalConfig { memory_mb: 192, ..EalConfig::default() }).expect("EAL"))
+    EAL.get_or_init(|| Eal::init(&EalConfig { memory_mb: 512, ..EalConfig::default() }).expect("EAL"))
 }
 
 /// A number that no other test of this process has.

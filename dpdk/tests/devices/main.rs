@@ -4,5 +4,6 @@
 
 mod buffers;
 mod common;
+mod kernel;
 mod local;
 mod sockets;
