@@ -1,0 +1,89 @@
+//! Whose cached decisions are void (SEMANTICS 17).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use agent_api::v1::Kind;
+use ahash::AHashMap;
+use packet::{NextHopId, VrfId};
+
+use super::{Compiler, Context, Dirty, groups_of, interfaces::epoch};
+use crate::control::{
+    batch::Staged,
+    objects::{NextHopKind, ObjectKey},
+    store::Store,
+};
+
+/// Which VRFs look into which others: by a floating IP of an interface, or by a next hop of kind vrf.
+/// Found when first asked for, and again after anything that could change it.
+#[derive(Debug, Default)]
+pub(super) struct VrfLinks {
+    lookers: AHashMap<VrfId, Vec<VrfId>>,
+}
+
+impl VrfLinks {
+    /// Forgets what a batch may have changed.
+    pub(super) fn batch(&mut self, staged: &Staged) {
+        let kinds = [Kind::Interface, Kind::FloatingIp, Kind::NextHop];
+        if staged.objects.iter().any(|change| kinds.contains(&change.key.kind())) {
+            self.lookers.clear();
+        }
+    }
+
+    /// The VRFs of interfaces with a floating IP in this one.
+    fn by_floating_ip(&mut self, store: &Store, vrf: VrfId) -> &[VrfId] {
+        self.lookers.entry(vrf).or_insert_with(|| {
+            let floating = store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
+                ObjectKey::FloatingIp(id) => store.floating_ip(id),
+                _ => None,
+            });
+            let interfaces = floating.flat_map(|spec| &spec.interfaces);
+            let vrfs = interfaces.filter_map(|&id| store.interface(id)).map(|spec| spec.vrf);
+            vrfs.collect::<BTreeSet<_>>().into_iter().collect()
+        })
+    }
+}
+
+/// The VRFs whose routes lead through a next hop, directly or as an ecmp member.
+fn through(store: &Store, id: NextHopId, visit: &mut impl FnMut(VrfId)) {
+    store.route_uses(id).for_each(|(vrf, _)| visit(vrf));
+    for group in groups_of(store, id) {
+        store.route_uses(group).for_each(|(vrf, _)| visit(vrf));
+    }
+}
+
+impl Compiler {
+    /// Writes the epochs of everything that a batch made void.
+    pub(super) fn raise(&mut self, cx: &mut Context<'_>, dirty: Dirty) {
+        let mut found: BTreeSet<VrfId> = dirty.vrfs.into_iter().collect();
+        for &id in &dirty.moved {
+            through(cx.store, id, &mut |vrf| found.extend([vrf]));
+        }
+        // A decision may have looked through several VRFs: who looks into a changed one is void too.
+        let mut open: Vec<VrfId> = found.iter().copied().collect();
+        while let Some(vrf) = open.pop() {
+            let mut more = self.links.by_floating_ip(cx.store, vrf).to_vec();
+            for user in cx.store.referrers(ObjectKey::Vrf(vrf)) {
+                if let ObjectKey::NextHop(id) = user
+                    && cx.store.next_hop(id).is_some_and(|spec| matches!(spec.kind, NextHopKind::Vrf(_)))
+                {
+                    through(cx.store, id, &mut |vrf| more.push(vrf));
+                }
+            }
+            open.extend(more.into_iter().filter(|&vrf| found.insert(vrf)));
+        }
+        let now = epoch(cx.generation);
+        for &vrf in &found {
+            cx.tables.vrfs.set_epoch(vrf, now);
+        }
+        for &id in dirty.raised.difference(&dirty.interfaces) {
+            if let Some(row) = cx.tables.interfaces.get(id.0.into()) {
+                let mut row = (**row).clone();
+                row.epoch = now;
+                cx.tables.interfaces.set(id.0.into(), Arc::new(row));
+            }
+        }
+        if !found.is_empty() || !dirty.raised.is_empty() || !dirty.interfaces.is_empty() {
+            cx.tables.epoch = now;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Rows of the interface table.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use packet::{Address, InterfaceId, NextHopId};
+
+use super::{Compiler, Context};
+use crate::{
+    control::{
+        objects::{FloatingIpSpec, FlowKey, FlowSpec, InterfaceSpec, NextHopKind, ObjectKey, Spec},
+        store::Store,
+        text::Ip,
+    },
+    tables::{FloatingIp, Interface, Pin, PinKey, Role},
+};
+
+impl Compiler {
+    /// Builds rows again; whatever changed about an interface, its sessions are decided again.
+    pub(super) fn interfaces(&mut self, cx: &mut Context<'_>, ids: &BTreeSet<InterfaceId>) {
+        for &id in ids {
+            match cx.store.interface(id).cloned() {
+                Some(spec) => {
+                    let row = self.row(cx, &spec);
+                    cx.tables.interfaces.set(id.0.into(), Arc::new(row));
+                }
+                None => drop(cx.tables.interfaces.remove(id.0.into())),
+            }
+        }
+        self.policies.tidy();
+    }
+
+    fn row(&mut self, cx: &Context<'_>, spec: &InterfaceSpec) -> Interface {
+        let attachment = cx.attachments.get(&spec.id);
+        let own_mac = attachment.map_or([0; 6], |attachment| attachment.port.mac);
+        let (addresses_v4, addresses_v6) = by_family(spec.addresses.iter().map(|address| address.ip));
+        let (gateways_v4, gateways_v6) = by_family(spec.gateways.iter().copied());
+        Interface {
+            id: spec.id,
+            name: spec.name().into(),
+            role: spec.role,
+            port: attachment.map(|attachment| attachment.port.port),
+            vrf: spec.vrf,
+            mac: if spec.role == Role::Virtual { spec.mac.unwrap_or(own_mac) } else { own_mac },
+            gateway_mac: spec.gateway_mac,
+            addresses_v4,
+            addresses_v6,
+            pairs: spec.pairs.as_slice().into(),
+            gateways_v4,
+            gateways_v6,
+            mtu: spec.mtu,
+            policy: spec.message.policy,
+            security: self.policies.of(&spec.groups),
+            flow_limit: spec.message.flow_limit,
+            rpf: spec.rpf,
+            tcp_pickup: !spec.message.no_tcp_pickup,
+            icmp_errors_per_second: spec.icmp_errors_per_second,
+            floating_ips: floating_ips(cx.store, spec),
+            pins: pins(cx.store, spec.id),
+            delivery: delivery(cx.store, spec.id),
+            twin: spec.twin_of.or_else(|| twin(cx.store, spec.id)),
+            epoch: epoch(cx.generation),
+            counters: attachment.map(|attachment| attachment.counters.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The epoch of a generation (SEMANTICS 17).
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what an epoch is")]
+pub(super) const fn epoch(generation: u64) -> u32 {
+    generation as u32
+}
+
+fn by_family(ips: impl Iterator<Item = Ip>) -> (Arc<[Address]>, Arc<[Address]>) {
+    let (v6, v4): (Vec<Ip>, Vec<Ip>) = ips.partition(|ip| ip.v6);
+    (v4.iter().map(|ip| ip.address).collect(), v6.iter().map(|ip| ip.address).collect())
+}
+
+/// The HOST interface that is this one's twin.
+fn twin(store: &Store, fabric: InterfaceId) -> Option<InterfaceId> {
+    store.referrers(ObjectKey::Interface(fabric)).find_map(|user| match user {
+        ObjectKey::Interface(id) => Some(id),
+        _ => None,
+    })
+}
+
+/// The lowest next hop that delivers to the workload behind an interface.
+pub(super) fn delivery(store: &Store, interface: InterfaceId) -> NextHopId {
+    let users = store.referrers(ObjectKey::Interface(interface));
+    let mut next_hops = users.filter_map(|user| match user {
+        ObjectKey::NextHop(id) => store.next_hop(id),
+        _ => None,
+    });
+    let found = next_hops.find(|spec| matches!(spec.kind, NextHopKind::Interface(_, None)));
+    found.map_or(NextHopId(0), |spec| spec.id)
+}
+
+/// The floating IPs of an interface, in order of id.
+fn floating_ips(store: &Store, interface: &InterfaceSpec) -> Arc<[Arc<FloatingIp>]> {
+    let users = store.referrers(ObjectKey::Interface(interface.id));
+    let specs = users.filter_map(|user| match user {
+        ObjectKey::FloatingIp(id) => store.floating_ip(id),
+        _ => None,
+    });
+    specs.filter_map(|spec| Some(Arc::new(floating_ip(spec, interface)?))).collect()
+}
+
+fn floating_ip(spec: &FloatingIpSpec, interface: &InterfaceSpec) -> Option<FloatingIp> {
+    // The batch was refused if the interface has no such address.
+    let fixed = spec.fixed.or_else(|| interface.first_address(spec.address.v6))?;
+    Some(FloatingIp {
+        id: spec.id,
+        address: spec.address.address,
+        v6: spec.address.v6,
+        vrf: spec.vrf,
+        fixed: fixed.address,
+        direction: spec.direction,
+        port_maps: spec.port_maps.clone(),
+    })
+}
+
+/// The flows of an interface that a controller has pinned.
+fn pins(store: &Store, interface: InterfaceId) -> Arc<[Pin]> {
+    let first = ObjectKey::Flow(FlowKey { interface, ..FlowKey::LOWEST });
+    let records = store.objects.from(&first).map(|(_, record)| &record.spec);
+    let specs = records.map_while(|spec| match spec {
+        Spec::Flow(spec) if spec.key.interface == interface => Some(spec),
+        _ => None,
+    });
+    let pin = |spec: &FlowSpec| Pin { key: pin_key(&spec.key), deny: spec.deny };
+    let mut pins: Vec<Pin> = specs.map(pin).collect();
+    pins.sort_unstable_by_key(|pin| pin.key);
+    pins.into()
+}
+
+const fn pin_key(key: &FlowKey) -> PinKey {
+    PinKey {
+        from_workload: key.egress,
+        v6: key.source.v6,
+        protocol: key.protocol,
+        source: key.source.address,
+        destination: key.destination.address,
+        source_port: key.source_port,
+        destination_port: key.destination_port,
+    }
+}

@@ -1,0 +1,573 @@
+//! Neighbours on fabric interfaces: the state machine of RFC 4861 §7.3 for ARP and ND alike. It owns no
+//! clock and sends nothing: time is handed in, and what is to be done comes out as [`Effect`]s.
+
+mod frames;
+
+pub(crate) use frames::{Asker, Heard, hear, request};
+
+use std::collections::BTreeSet;
+
+use agent_api::v1;
+use ahash::AHashMap;
+use packet::{InterfaceId, VrfId};
+
+use super::text::{Ip, mac_text};
+use crate::tables;
+
+/// Milliseconds between two requests (RFC 4861 RETRANS_TIMER).
+const RETRANSMIT: u64 = 1_000;
+/// Requests before a neighbour is given up (MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT).
+const TRIES: u8 = 3;
+/// How long an answer is good for (REACHABLE_TIME).
+const REACHABLE: u64 = 30_000;
+/// How long a failure is remembered before anybody may ask again.
+const FAILED: u64 = 5_000;
+/// How long a neighbour that nothing stands on is kept after its answer grew old.
+const STALE: u64 = 600_000;
+
+/// Where a neighbour stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Asked for, no answer yet.
+    Incomplete,
+    /// Answered lately.
+    Reachable,
+    /// Answered once.
+    Stale,
+    /// Asked whether it is still there.
+    Probe,
+    /// Did not answer.
+    Failed,
+    /// Installed by hand.
+    Permanent,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Send a request: to everybody, or to the MAC where it was last.
+    Ask(InterfaceId, Ip, Option<[u8; 6]>),
+    /// What workers know of this neighbour changed.
+    Write(InterfaceId, Ip),
+    /// Its state changed, nothing that workers know.
+    Tell(InterfaceId, Ip),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    state: State,
+    /// Where it was last; none while INCOMPLETE.
+    mac: Option<[u8; 6]>,
+    vrf: VrfId,
+    /// Place in the tables.
+    slot: u32,
+    /// When the state was entered.
+    since: u64,
+    /// When to look at it next; none for permanent ones.
+    due: Option<u64>,
+    /// Requests sent in this state.
+    tries: u8,
+}
+
+type Key = (InterfaceId, Ip);
+
+/// All neighbours of all interfaces.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    entries: AHashMap<Key, Entry>,
+    timers: BTreeSet<(u64, Key)>,
+    /// Those without a MAC, oldest first: they make room for others.
+    unresolved: BTreeSet<(VrfId, u64, Key)>,
+    /// Entries of each VRF.
+    counts: AHashMap<VrfId, usize>,
+    /// Most entries of a VRF.
+    most: usize,
+    free: Vec<u32>,
+    slots: u32,
+    /// Places of entries that went, until the tables have been written.
+    gone: AHashMap<Key, u32>,
+}
+
+impl Neighbours {
+    /// None yet; at most `most` per VRF.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            entries: AHashMap::new(),
+            timers: BTreeSet::new(),
+            unresolved: BTreeSet::new(),
+            counts: AHashMap::new(),
+            most: most.max(1),
+            free: Vec::new(),
+            slots: 0,
+            gone: AHashMap::new(),
+        }
+    }
+
+    /// Somebody has a packet for this neighbour, or a tunnel stands on it.
+    pub(crate) fn need(
+        &mut self,
+        vrf: VrfId,
+        interface: InterfaceId,
+        ip: Ip,
+        now: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = (interface, ip);
+        if self.entries.contains_key(&key) || !self.make_room(vrf, effects) {
+            return;
+        }
+        self.create(key, vrf, State::Incomplete, None, now);
+        self.ask(key, now, effects);
+    }
+
+    /// Installs a neighbour that is never asked for and never forgotten.
+    pub(crate) fn install(
+        &mut self,
+        vrf: VrfId,
+        interface: InterfaceId,
+        ip: Ip,
+        mac: [u8; 6],
+        now: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = (interface, ip);
+        self.forget(key);
+        self.create(key, vrf, State::Permanent, Some(mac), now);
+        effects.push(Effect::Write(interface, ip));
+    }
+
+    /// A neighbour spoke. `ours` = it asked about an address of ours, so it will want an answer soon.
+    pub(crate) fn heard(
+        &mut self,
+        vrf: VrfId,
+        interface: InterfaceId,
+        heard: &Heard,
+        ours: bool,
+        now: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = (interface, heard.ip);
+        let Some(entry) = self.entries.get(&key).copied() else {
+            // Who merely talks is not remembered: the table would be anybody's to fill.
+            if let Some(mac) = heard.mac.filter(|_| ours)
+                && self.make_room(vrf, effects)
+            {
+                self.create(key, vrf, State::Stale, Some(mac), now);
+                effects.push(Effect::Write(interface, heard.ip));
+            }
+            return;
+        };
+        let mac = heard.mac.or(entry.mac);
+        let moved = mac != entry.mac;
+        if entry.state == State::Permanent || mac.is_none() {
+            return;
+        }
+        if moved && !heard.overrides && entry.mac.is_some() {
+            // RFC 4861 §7.2.5: it does not move, but what was known is in doubt.
+            if entry.state == State::Reachable {
+                self.enter(key, State::Stale, now, effects);
+            }
+            return;
+        }
+        if !moved && heard.solicited && entry.state == State::Reachable {
+            return self.renew(key, now);
+        }
+        if !moved && !heard.solicited {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.mac = mac;
+        }
+        self.enter(key, if heard.solicited { State::Reachable } else { State::Stale }, now, effects);
+        if moved {
+            effects.push(Effect::Write(interface, heard.ip));
+        }
+    }
+
+    /// Does what is due. `needed` says whether something stands on a neighbour.
+    pub(crate) fn tick(
+        &mut self,
+        now: u64,
+        needed: impl Fn(InterfaceId, Ip) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        while let Some(&(due, key)) = self.timers.first() {
+            if due > now {
+                return;
+            }
+            self.timers.remove(&(due, key));
+            let Some(entry) = self.entries.get(&key).copied() else { continue };
+            match entry.state {
+                State::Incomplete | State::Probe if entry.tries < TRIES => self.ask(key, now, effects),
+                State::Incomplete | State::Probe => {
+                    if let Some(entry) = self.entries.get_mut(&key) {
+                        entry.mac = None;
+                    }
+                    self.enter(key, State::Failed, now, effects);
+                    effects.push(Effect::Write(key.0, key.1));
+                }
+                State::Reachable | State::Stale if needed(key.0, key.1) => {
+                    self.enter(key, State::Probe, now, effects);
+                    self.ask(key, now, effects);
+                }
+                State::Failed if needed(key.0, key.1) => {
+                    self.enter(key, State::Incomplete, now, effects);
+                    effects.push(Effect::Write(key.0, key.1));
+                    self.ask(key, now, effects);
+                }
+                State::Reachable => self.enter(key, State::Stale, now, effects),
+                State::Stale | State::Failed => {
+                    self.forget(key);
+                    effects.push(Effect::Write(key.0, key.1));
+                }
+                State::Permanent => {}
+            }
+        }
+    }
+
+    /// A stale neighbour that something began to stand on is asked at once.
+    pub(crate) fn refresh(&mut self, interface: InterfaceId, ip: Ip, now: u64, effects: &mut Vec<Effect>) {
+        let key = (interface, ip);
+        if self.entries.get(&key).is_some_and(|entry| entry.state == State::Stale) {
+            self.enter(key, State::Probe, now, effects);
+            self.ask(key, now, effects);
+        }
+    }
+
+    /// An interface went, or moved to another VRF.
+    pub(crate) fn remove_interface(&mut self, interface: InterfaceId, effects: &mut Vec<Effect>) {
+        let keys: Vec<Key> = self.entries.keys().filter(|key| key.0 == interface).copied().collect();
+        for key in keys {
+            self.forget(key);
+            effects.push(Effect::Write(key.0, key.1));
+        }
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.timers.first().map(|&(due, _)| due)
+    }
+
+    /// Writes one neighbour's row as it is now.
+    pub(crate) fn write(&mut self, tables: &mut tables::Neighbours, interface: InterfaceId, ip: Ip) {
+        let key = (interface, ip);
+        let entry = self.entries.get(&key);
+        if let Some(slot) = self.gone.remove(&key) {
+            tables.remove(slot, interface, ip.v6, &ip.address);
+            self.free.push(slot);
+        }
+        let Some(entry) = entry else { return };
+        let state = match (entry.state, entry.mac) {
+            (State::Failed, _) => tables::NeighbourState::Failed,
+            (_, Some(mac)) => tables::NeighbourState::Resolved(mac),
+            // Nothing is known: packets wait.
+            (_, None) => return tables.remove(entry.slot, interface, ip.v6, &ip.address),
+        };
+        tables.set(entry.slot, interface, ip.v6, &ip.address, state);
+    }
+
+    /// One neighbour as the API shows it; deleted ones as FAILED without MAC.
+    pub(crate) fn show(&self, interface: InterfaceId, ip: Ip, now: u64) -> v1::Neighbour {
+        let entry = self.entries.get(&(interface, ip));
+        v1::Neighbour {
+            interface: interface.0.into(),
+            address: ip.to_string(),
+            mac: entry.and_then(|entry| entry.mac).map(mac_text).unwrap_or_default(),
+            state: entry.map_or(v1::NeighbourState::Unspecified, |entry| entry.state.to_api()).into(),
+            age_ms: entry
+                .map_or(0, |entry| u32::try_from(now.saturating_sub(entry.since)).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// All neighbours, of one interface or of all, in order.
+    pub(crate) fn list(&self, interface: Option<InterfaceId>, now: u64) -> Vec<v1::Neighbour> {
+        let mut keys: Vec<Key> = self.entries.keys().copied().collect();
+        keys.retain(|key| interface.is_none_or(|interface| key.0 == interface));
+        keys.sort_unstable();
+        keys.into_iter().map(|(interface, ip)| self.show(interface, ip, now)).collect()
+    }
+
+    /// Whether one more fits into a VRF; the oldest one without MAC makes room.
+    fn make_room(&mut self, vrf: VrfId, effects: &mut Vec<Effect>) -> bool {
+        if self.counts.get(&vrf).copied().unwrap_or(0) < self.most {
+            return true;
+        }
+        let lowest = (vrf, 0, (InterfaceId(0), Ip::LOWEST));
+        let oldest = self.unresolved.range(lowest..).next().filter(|oldest| oldest.0 == vrf).copied();
+        let Some((_, _, key)) = oldest else { return false };
+        self.forget(key);
+        effects.push(Effect::Write(key.0, key.1));
+        true
+    }
+
+    fn create(&mut self, key: Key, vrf: VrfId, state: State, mac: Option<[u8; 6]>, now: u64) {
+        let slot = self.gone.remove(&key).or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        let due = state.lasts().map(|lasts| now + lasts);
+        self.entries.insert(key, Entry { state, mac, vrf, slot, since: now, due, tries: 0 });
+        *self.counts.entry(vrf).or_default() += 1;
+        if let Some(due) = due {
+            self.timers.insert((due, key));
+        }
+        if mac.is_none() {
+            self.unresolved.insert((vrf, now, key));
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        let Some(entry) = self.entries.remove(&key) else { return };
+        if let Some(due) = entry.due {
+            self.timers.remove(&(due, key));
+        }
+        self.unresolved.remove(&(entry.vrf, entry.since, key));
+        self.gone.insert(key, entry.slot);
+        if let Some(count) = self.counts.get_mut(&entry.vrf) {
+            *count -= 1;
+        }
+    }
+
+    fn enter(&mut self, key: Key, state: State, now: u64, effects: &mut Vec<Effect>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(due) = entry.due {
+            self.timers.remove(&(due, key));
+        }
+        self.unresolved.remove(&(entry.vrf, entry.since, key));
+        (entry.state, entry.since, entry.tries) = (state, now, 0);
+        entry.due = state.lasts().map(|lasts| now + lasts);
+        if let Some(due) = entry.due {
+            self.timers.insert((due, key));
+        }
+        if entry.mac.is_none() {
+            self.unresolved.insert((entry.vrf, now, key));
+        }
+        effects.push(Effect::Tell(key.0, key.1));
+    }
+
+    fn ask(&mut self, key: Key, now: u64, effects: &mut Vec<Effect>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(due) = entry.due {
+            self.timers.remove(&(due, key));
+        }
+        entry.tries += 1;
+        entry.due = Some(now + RETRANSMIT);
+        self.timers.insert((now + RETRANSMIT, key));
+        effects.push(Effect::Ask(key.0, key.1, entry.mac));
+    }
+
+    /// Another answer of a reachable neighbour.
+    fn renew(&mut self, key: Key, now: u64) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(due) = entry.due.replace(now + REACHABLE) {
+            self.timers.remove(&(due, key));
+        }
+        self.timers.insert((now + REACHABLE, key));
+    }
+}
+
+impl State {
+    /// How long a state lasts in itself.
+    const fn lasts(self) -> Option<u64> {
+        match self {
+            Self::Incomplete | Self::Probe => Some(RETRANSMIT),
+            Self::Reachable => Some(REACHABLE),
+            Self::Stale => Some(STALE),
+            Self::Failed => Some(FAILED),
+            Self::Permanent => None,
+        }
+    }
+
+    const fn to_api(self) -> v1::NeighbourState {
+        match self {
+            Self::Incomplete => v1::NeighbourState::Incomplete,
+            Self::Reachable => v1::NeighbourState::Reachable,
+            Self::Stale => v1::NeighbourState::Stale,
+            Self::Probe => v1::NeighbourState::Probe,
+            Self::Failed => v1::NeighbourState::Failed,
+            Self::Permanent => v1::NeighbourState::Permanent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VRF: VrfId = VrfId(0);
+    const OUT: InterfaceId = InterfaceId(1);
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
+    const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 10];
+
+    struct Bench {
+        neighbours: Neighbours,
+        tables: tables::Neighbours,
+        needed: bool,
+        /// Requests sent since last looked at: to everybody, to one.
+        asked: (usize, usize),
+    }
+
+    impl Bench {
+        fn new(most: usize) -> Self {
+            Self {
+                neighbours: Neighbours::new(most),
+                tables: tables::Neighbours::default(),
+                needed: false,
+                asked: (0, 0),
+            }
+        }
+
+        fn act(&mut self, act: impl FnOnce(&mut Neighbours, &mut Vec<Effect>)) {
+            let mut effects = Vec::new();
+            act(&mut self.neighbours, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Ask(_, _, None) => self.asked.0 += 1,
+                    Effect::Ask(_, _, Some(_)) => self.asked.1 += 1,
+                    Effect::Write(interface, ip) => self.neighbours.write(&mut self.tables, interface, ip),
+                    Effect::Tell(..) => {}
+                }
+            }
+        }
+
+        fn need(&mut self, ip: Ip, now: u64) {
+            self.act(|neighbours, effects| neighbours.need(VRF, OUT, ip, now, effects));
+        }
+
+        fn tick(&mut self, now: u64) {
+            let needed = self.needed;
+            self.act(|neighbours, effects| neighbours.tick(now, |_, _| needed, effects));
+        }
+
+        fn answer(&mut self, ip: Ip, mac: [u8; 6], now: u64) {
+            self.hear(Heard { ip, mac: Some(mac), solicited: true, overrides: true, asks: None }, false, now);
+        }
+
+        fn hear(&mut self, heard: Heard, ours: bool, now: u64) {
+            self.act(|neighbours, effects| neighbours.heard(VRF, OUT, &heard, ours, now, effects));
+        }
+
+        fn known(&self, ip: Ip) -> Option<tables::NeighbourState> {
+            self.tables.get(OUT, ip.v6, &ip.address)
+        }
+
+        fn state(&self, ip: Ip) -> Option<State> {
+            self.neighbours.entries.get(&(OUT, ip)).map(|entry| entry.state)
+        }
+    }
+
+    fn ip(text: &str) -> Ip {
+        Ip::parse(text).unwrap()
+    }
+
+    fn resolved(mac: [u8; 6]) -> Option<tables::NeighbourState> {
+        Some(tables::NeighbourState::Resolved(mac))
+    }
+
+    #[test]
+    fn three_requests_go_unanswered_then_it_has_failed_for_five_seconds() {
+        for text in ["10.1.0.1", "2001:db8::1"] {
+            let (mut bench, ip) = (Bench::new(10), ip(text));
+            bench.need(ip, 0);
+            bench.need(ip, 10);
+            assert_eq!((bench.asked, bench.known(ip)), ((1, 0), None));
+            bench.tick(999);
+            assert_eq!(bench.asked.0, 1);
+            bench.tick(1_000);
+            bench.tick(2_000);
+            assert_eq!((bench.asked.0, bench.known(ip)), (3, None));
+            bench.tick(3_000);
+            assert_eq!(bench.known(ip), Some(tables::NeighbourState::Failed));
+            bench.need(ip, 4_000);
+            assert_eq!(bench.asked.0, 3, "a failure is not asked about again at once");
+            bench.tick(8_000);
+            assert_eq!((bench.known(ip), bench.neighbours.entries.len()), (None, 0));
+            bench.need(ip, 8_001);
+            assert_eq!(bench.asked.0, 4);
+        }
+    }
+
+    #[test]
+    fn an_answer_resolves_and_grows_stale_and_is_forgotten_when_nothing_stands_on_it() {
+        let (mut bench, ip) = (Bench::new(10), ip("10.1.0.1"));
+        bench.need(ip, 0);
+        bench.answer(ip, MAC, 5);
+        assert_eq!((bench.known(ip), bench.state(ip)), (resolved(MAC), Some(State::Reachable)));
+        bench.tick(30_005);
+        assert_eq!((bench.known(ip), bench.state(ip)), (resolved(MAC), Some(State::Stale)));
+        bench.tick(30_005 + STALE);
+        assert_eq!((bench.known(ip), bench.asked), (None, (1, 0)));
+    }
+
+    #[test]
+    fn what_something_stands_on_is_probed_where_it_was_and_fails_if_it_is_gone() {
+        let (mut bench, ip) = (Bench::new(10), ip("10.1.0.1"));
+        bench.needed = true;
+        bench.need(ip, 0);
+        bench.answer(ip, MAC, 0);
+        bench.tick(30_000);
+        assert_eq!((bench.asked, bench.state(ip)), ((1, 1), Some(State::Probe)));
+        bench.answer(ip, MAC, 30_100);
+        assert_eq!(bench.state(ip), Some(State::Reachable));
+        for now in [60_100, 61_100, 62_100] {
+            bench.tick(now);
+        }
+        assert_eq!((bench.asked, bench.known(ip)), ((1, 4), resolved(MAC)));
+        bench.tick(63_100);
+        assert_eq!(bench.known(ip), Some(tables::NeighbourState::Failed));
+        bench.tick(68_100);
+        assert_eq!((bench.asked, bench.known(ip)), ((2, 4), None), "asked again, packets wait");
+    }
+
+    #[test]
+    fn an_announcement_moves_a_known_neighbour_at_once_and_makes_no_unknown_one() {
+        let (mut bench, known, unknown) = (Bench::new(10), ip("10.1.0.1"), ip("10.1.0.2"));
+        bench.need(known, 0);
+        bench.answer(known, MAC, 0);
+        let announce = |ip| Heard { ip, mac: Some(OTHER), solicited: false, overrides: true, asks: None };
+        bench.hear(announce(known), false, 10);
+        assert_eq!((bench.known(known), bench.state(known)), (resolved(OTHER), Some(State::Stale)));
+        bench.hear(announce(unknown), false, 10);
+        assert_eq!((bench.known(unknown), bench.neighbours.entries.len()), (None, 1));
+        bench.hear(announce(unknown), true, 10);
+        assert_eq!(bench.known(unknown), resolved(OTHER), "it asked about us");
+    }
+
+    #[test]
+    fn an_advertisement_without_override_moves_nobody() {
+        let (mut bench, ip) = (Bench::new(10), ip("2001:db8::1"));
+        bench.need(ip, 0);
+        bench.answer(ip, MAC, 0);
+        bench.hear(Heard { ip, mac: Some(OTHER), solicited: true, overrides: false, asks: None }, false, 10);
+        assert_eq!((bench.known(ip), bench.state(ip)), (resolved(MAC), Some(State::Stale)));
+    }
+
+    #[test]
+    fn a_static_neighbour_stays() {
+        let (mut bench, ip) = (Bench::new(10), ip("10.1.0.1"));
+        bench.act(|neighbours, effects| neighbours.install(VRF, OUT, ip, MAC, 0, effects));
+        bench.answer(ip, OTHER, 5);
+        bench.tick(10_000_000);
+        assert_eq!((bench.known(ip), bench.neighbours.next_due()), (resolved(MAC), None));
+        bench.act(|neighbours, effects| neighbours.remove_interface(OUT, effects));
+        assert_eq!(bench.known(ip), None);
+    }
+
+    #[test]
+    fn a_full_table_lets_the_oldest_unresolved_go_and_never_a_resolved_one() {
+        let mut bench = Bench::new(3);
+        let ips: Vec<Ip> = (1..=6).map(|n| ip(&format!("10.1.0.{n}"))).collect();
+        bench.need(ips[0], 0);
+        bench.answer(ips[0], MAC, 0);
+        for (now, &ip) in ips.iter().enumerate().skip(1) {
+            bench.need(ip, now as u64);
+        }
+        assert_eq!(bench.neighbours.entries.len(), 3);
+        assert_eq!([0, 3, 4, 5].map(|index| bench.state(ips[index]).is_some()), [true, false, true, true]);
+        for &ip in &ips[4..] {
+            bench.answer(ip, MAC, 10);
+        }
+        bench.need(ips[1], 11);
+        assert_eq!((bench.state(ips[1]), bench.neighbours.entries.len()), (None, 3));
+    }
+}
