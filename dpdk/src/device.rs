@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use crate::config::PciAddress;
@@ -199,12 +198,15 @@ impl Device {
         }
         if let DeviceKind::Pcap { rx_file, tx_file, .. } = &self.kind {
             if let Some(path) = rx_file {
-                let found = fs::File::open(path).and_then(|file| file.metadata());
-                let found = found.and_then(|data| {
-                    if data.is_file() { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
-                });
-                found
-                    .map_err(|error| DeviceError::unavailable("pcap.rx_file", format!("{path}: {error}")))?;
+                // Opening something else than a file could wait for ever.
+                let reason = match fs::metadata(path) {
+                    Ok(data) if data.is_file() => fs::File::open(path).err().map(|error| error.to_string()),
+                    Ok(_) => Some("is not a file".to_owned()),
+                    Err(error) => Some(error.to_string()),
+                };
+                if let Some(reason) = reason {
+                    return Err(DeviceError::unavailable("pcap.rx_file", format!("{path}: {reason}")));
+                }
             }
             if let Some(path) = tx_file {
                 directory_of("pcap.tx_file", path)?;

@@ -6,4 +6,5 @@ mod buffers;
 mod common;
 mod kernel;
 mod local;
+mod parameters;
 mod sockets;
