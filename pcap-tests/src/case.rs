@@ -34,6 +34,8 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// The frames that must leave, by interface, in order.
     pub expected: BTreeMap<String, Vec<Vec<u8>>>,
+    /// When each of those leaves: with the last packet that came in until then.
+    pub departures: BTreeMap<String, Vec<Duration>>,
     /// Every counter that moves.
     pub counters: Counters,
     /// Applied on top of the tables, it must make the case fail.
@@ -199,6 +201,7 @@ impl Case {
             tables: yaml::parse(&read("tables.yaml")?).context("tables.yaml")?,
             steps: Vec::new(),
             expected: BTreeMap::new(),
+            departures: BTreeMap::new(),
             counters: serde_yaml_ng::from_str::<Expectation>(&read("expect.yaml")?)
                 .context("expect.yaml")?
                 .into(),
@@ -223,8 +226,9 @@ impl Case {
                 }
             }
             ["out", interface, "pcap"] => {
-                let frames = read_pcap(path)?.into_iter().map(|(_, frame)| frame).collect();
+                let (times, frames) = read_pcap(path)?.into_iter().unzip();
                 self.expected.insert((*interface).to_owned(), frames);
+                self.departures.insert((*interface).to_owned(), times);
             }
             ["change", at, "yaml"] => {
                 let at = Duration::from_millis(at.parse().context("the time of a change, in ms")?);
@@ -235,6 +239,14 @@ impl Case {
             _ => bail!("a file that means nothing in a case"),
         }
         Ok(())
+    }
+
+    /// The last packet that has come in at `at`: what leaves then leaves because of it.
+    #[must_use]
+    pub fn cause(&self, at: Duration) -> Duration {
+        let packets =
+            self.steps.iter().filter(|step| matches!(step.event, Event::Packet { .. }) && step.at <= at);
+        packets.last().map_or(Duration::ZERO, |step| step.at)
     }
 
     /// When the case ends.
@@ -304,6 +316,14 @@ mod tests {
         assert_eq!(case.end(), Duration::from_millis(2502));
         let case = Case::load(&root().join("routing/vm_to_vm_ipv4")).unwrap();
         assert_eq!(case.end(), Duration::from_millis(2));
+    }
+
+    #[test]
+    fn what_leaves_leaves_because_of_the_last_packet() {
+        let case = Case::load(&root().join("routing/repointed_next_hop")).unwrap();
+        let ms = Duration::from_millis;
+        assert_eq!(case.departures["fabric"], [ms(1), ms(3)]);
+        assert_eq!([0, 1, 2, 3, 9].map(|at| case.cause(ms(at))), [ms(0), ms(1), ms(1), ms(3), ms(3)]);
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub trait Datapath {
     /// A backend that cannot.
     fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>>;
 
+    /// Whether `take_output` after `inject` has all that the frame caused, so that cause and effect can be held
+    /// together. Otherwise only the order per interface is judged.
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
     /// The counters as they stand.
     ///
     /// # Errors
@@ -130,7 +136,7 @@ fn run_with<D: Datapath>(case: &Case, datapath: &mut D, mutation: &Change) -> Re
     datapath.take_output()?;
     let before = datapath.counters()?;
 
-    let mut actual: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut actual = Departed::default();
     for step in &case.steps {
         match &step.event {
             Event::Packet { interface, frame } => datapath.inject(interface, frame, step.at)?,
@@ -141,38 +147,62 @@ fn run_with<D: Datapath>(case: &Case, datapath: &mut D, mutation: &Change) -> Re
                     .with_context(|| format!("the change at {:?}", step.at))?;
             }
         }
-        collect(datapath, &mut actual)?;
+        actual.collect(datapath, case.cause(step.at))?;
     }
     datapath.advance(case.end())?;
-    collect(datapath, &mut actual)?;
+    actual.collect(datapath, case.cause(case.end()))?;
     let moved = datapath.counters()?.since(&before);
-    Ok(Report {
-        case: case.id(),
-        intent: case.about.intent.clone(),
-        differences: judge(case, &actual, &moved),
-    })
+    let differences = judge(case, &actual, &moved, datapath.is_stepwise());
+    Ok(Report { case: case.id(), intent: case.about.intent.clone(), differences })
 }
 
-fn collect<D: Datapath>(datapath: &mut D, into: &mut BTreeMap<String, Vec<Vec<u8>>>) -> Result<()> {
-    for (interface, frame) in datapath.take_output()? {
-        into.entry(interface).or_default().push(frame);
+/// What left, by interface, and with which packet.
+#[derive(Debug, Default)]
+struct Departed {
+    frames: BTreeMap<String, Vec<Vec<u8>>>,
+    causes: BTreeMap<String, Vec<Duration>>,
+}
+
+impl Departed {
+    fn collect<D: Datapath>(&mut self, datapath: &mut D, cause: Duration) -> Result<()> {
+        for (interface, frame) in datapath.take_output()? {
+            self.causes.entry(interface.clone()).or_default().push(cause);
+            self.frames.entry(interface).or_default().push(frame);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn judge(case: &Case, actual: &BTreeMap<String, Vec<Vec<u8>>>, moved: &Counters) -> Vec<String> {
+fn judge(case: &Case, actual: &Departed, moved: &Counters, stepwise: bool) -> Vec<String> {
     let mut differences = Vec::new();
-    let mut interfaces: Vec<_> = case.expected.keys().chain(actual.keys()).collect();
+    let mut interfaces: Vec<_> = case.expected.keys().chain(actual.frames.keys()).collect();
     interfaces.sort_unstable();
     interfaces.dedup();
     for interface in interfaces {
-        let frames = |of: &BTreeMap<String, Vec<Vec<u8>>>| of.get(interface).cloned().unwrap_or_default();
+        let of = |frames: &BTreeMap<String, Vec<Vec<u8>>>| frames.get(interface).cloned().unwrap_or_default();
         let entropy = case.about.entropy.get(interface).map_or(&[][..], Vec::as_slice);
-        differences.extend(compare::frames(interface, &frames(&case.expected), &frames(actual), entropy));
+        differences.extend(compare::frames(interface, &of(&case.expected), &of(&actual.frames), entropy));
+        if stepwise {
+            differences.extend(untimely(case, actual, interface));
+        }
     }
     differences.extend(moved.differences(&case.counters));
     differences.extend(moved.imbalance());
     differences
+}
+
+/// Frames that left with another packet than the one that should have caused them.
+fn untimely(case: &Case, actual: &Departed, interface: &str) -> Vec<String> {
+    let (Some(expected), Some(found)) = (case.departures.get(interface), actual.causes.get(interface)) else {
+        return Vec::new();
+    };
+    let pairs = expected.iter().map(|at| case.cause(*at)).zip(found).enumerate();
+    pairs
+        .filter(|(_, (expected, found))| expected != *found)
+        .map(|(index, (expected, found))| {
+            format!("{interface} frame {index}: caused by the packet at {found:?}, expected by that at {expected:?}")
+        })
+        .collect()
 }
 
 /// How many cases went how.
@@ -241,6 +271,7 @@ mod tests {
         base: Counters,
         log: Vec<String>,
         injected: bool,
+        blurry: bool,
     }
 
     impl Datapath for Parrot {
@@ -264,6 +295,9 @@ mod tests {
         }
         fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
             Ok(std::mem::take(&mut self.ready))
+        }
+        fn is_stepwise(&self) -> bool {
+            !self.blurry
         }
         fn counters(&mut self) -> Result<Counters> {
             let mut counters = self.base.clone();
@@ -329,6 +363,19 @@ mod tests {
         let report = run(&case, &mut parrot).unwrap();
         assert_eq!(report.differences.len(), 1);
         assert!(report.differences[0].starts_with("fabric frame 0 is unexpected"));
+    }
+
+    #[test]
+    fn a_frame_that_leaves_with_another_packet_than_its_own_is_told() {
+        let case = case();
+        let late = |blurry| {
+            let mut parrot = Parrot { blurry, ..scholar(&case) };
+            let first = parrot.answers[0].pop();
+            parrot.answers[1].extend(first);
+            run(&case, &mut parrot).unwrap().differences
+        };
+        assert_eq!(late(false), ["vm2 frame 0: caused by the packet at 2ms, expected by that at 1ms"]);
+        assert!(late(true).is_empty(), "a backend without steps is judged by order alone");
     }
 
     #[test]

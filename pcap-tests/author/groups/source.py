@@ -82,7 +82,7 @@ def allowed_pair_with_a_mac(c):
     c.send(vm, packet)
     c.dropped("invalid_source")
     passes(c, vm, tunnel, packet, Ether(src=mac, dst=GATEWAY_MAC) / packet)
-    c.mutant(put=[changed(vm, allowed_address_pairs=[])])
+    c.mutant(put=[changed(vm, allowed_address_pairs=[{"prefix": OTHER[4]}])])
 
 
 @case([9])
