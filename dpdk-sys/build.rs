@@ -9,7 +9,7 @@ use std::{env, fs};
 /// What is missing on a machine where the build fails, in the names of Debian and Ubuntu.
 /// `libdpdk-dev` depends on the development packages of the libraries in [`SYSTEM`].
 const ADVICE: &str = "install the development files of DPDK 22.11 or newer and of the libraries that its drivers use:
-    apt-get install libdpdk-dev pkg-config gcc libc6-dev libnuma-dev libpcap-dev libbpf-dev libxdp-dev libbsd-dev libelf-dev zlib1g-dev libssl-dev libjansson-dev";
+    apt-get install libdpdk-dev pkg-config gcc libc6-dev libnuma-dev libbsd-dev libpcap-dev libxdp-dev libbpf-dev libjansson-dev";
 
 /// DPDK's own libraries. Those that a release does not have (`log` and `argparse` are newer than
 /// 22.11) are left out; the first five are required.
@@ -79,8 +79,7 @@ const DRIVERS: &[&str] = &[
 ];
 
 /// Libraries of the system that those call.
-const SYSTEM: &[&str] =
-    &["numa", "bsd", "pcap", "xdp", "bpf", "elf", "z", "crypto", "jansson", "m", "dl", "pthread"];
+const SYSTEM: &[&str] = &["numa", "bsd", "pcap", "xdp", "bpf", "jansson", "m"];
 
 /// Members of `rte_mbuf` without size, which newer releases do not have.
 const MARKERS: &[&str] = &["cacheline0", "cacheline1", "rearm_data", "rx_descriptor_fields1"];
@@ -193,10 +192,10 @@ fn fail(reason: &str) -> ! {
 /// Writes src/bindings.rs. Only what the `dpdk` crate calls: the file stays reviewable.
 #[cfg(feature = "bindgen")]
 fn generate(include_paths: &[PathBuf]) {
-    const FUNCTIONS: &str = "shim_.*|rte_version|rte_eal_(init|cleanup|get_runtime_dir|hotplug_add|hotplug_remove)\
-        |rte_log_set_global_level|rte_strerror|rte_get_tsc_hz|rte_thread_(register|unregister)|rte_zmalloc|rte_free\
-        |rte_pktmbuf_(pool_create|free_bulk)|rte_mempool_(free|avail_count|in_use_count)|rte_ring_(create|free)\
-        |rte_eth_from_rings|rte_eth_dev_(get_port_by_name|start|stop|close|set_mtu|get_mtu)|rte_eth_promiscuous_(enable|disable|get)\
+    const FUNCTIONS: &str = "shim_.*|rte_version|rte_eal_(init|cleanup|hotplug_add|hotplug_remove)\
+        |rte_strerror|rte_get_tsc_hz|rte_thread_(register|unregister)|rte_zmalloc|rte_free\
+        |rte_pktmbuf_(pool_create|free_bulk)|rte_mempool_(avail_count|in_use_count)|rte_ring_(create|free)\
+        |rte_eth_from_rings|rte_eth_dev_(get_port_by_name|start|stop|close|set_mtu|get_mtu)|rte_eth_promiscuous_(enable|disable)\
         |rte_eth_allmulticast_enable";
     const CONSTANTS: &str = "RTE_PKTMBUF_HEADROOM|RTE_MEMPOOL_NAMESIZE|RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_RING_NAMESIZE|RTE_LOG_(EMERG|ALERT|CRIT|ERR|WARNING|NOTICE|INFO|DEBUG)\
         |RTE_MBUF_F_RX_L4_CKSUM_.*|RTE_MBUF_F_RX_RSS_HASH|RTE_MBUF_F_TX_(L4_MASK|L4_NO_CKSUM|TCP_CKSUM|UDP_CKSUM|SCTP_CKSUM|IP_CKSUM|IPV4|IPV6)|RTE_MBUF_L[23]_LEN_OFS\

@@ -438,7 +438,6 @@ const _: () = {
     ["Offset of field: shim_link::full_duplex"][::core::mem::offset_of!(shim_link, full_duplex) - 5usize];
 };
 unsafe extern "C" {
-    pub fn rte_log_set_global_level(level: u32);
     pub fn rte_eal_hotplug_add(
         busname: *const ::core::ffi::c_char,
         devname: *const ::core::ffi::c_char,
@@ -450,7 +449,6 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
     pub fn rte_eal_init(argc: ::core::ffi::c_int, argv: *mut *mut ::core::ffi::c_char) -> ::core::ffi::c_int;
     pub fn rte_eal_cleanup() -> ::core::ffi::c_int;
-    pub fn rte_eal_get_runtime_dir() -> *const ::core::ffi::c_char;
     pub fn rte_thread_register() -> ::core::ffi::c_int;
     pub fn rte_thread_unregister();
     pub fn rte_get_tsc_hz() -> u64;
@@ -470,7 +468,6 @@ unsafe extern "C" {
         numa_node: ::core::ffi::c_uint,
     ) -> ::core::ffi::c_int;
     pub fn rte_strerror(errnum: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
-    pub fn rte_mempool_free(mp: *mut rte_mempool);
     pub fn rte_mempool_avail_count(mp: *const rte_mempool) -> ::core::ffi::c_uint;
     pub fn rte_mempool_in_use_count(mp: *const rte_mempool) -> ::core::ffi::c_uint;
     pub fn rte_pktmbuf_pool_create(
@@ -487,7 +484,6 @@ unsafe extern "C" {
     pub fn rte_eth_dev_close(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_enable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_disable(port_id: u16) -> ::core::ffi::c_int;
-    pub fn rte_eth_promiscuous_get(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_allmulticast_enable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_mtu(port_id: u16, mtu: *mut u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_set_mtu(port_id: u16, mtu: u16) -> ::core::ffi::c_int;

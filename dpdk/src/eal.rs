@@ -2,10 +2,8 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::mem;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,6 +15,7 @@ use crate::config::{EalConfig, MemoryMode};
 use crate::error::EalError;
 use crate::log;
 use crate::mempool::Pools;
+use crate::run_directory::RunDirectory;
 
 /// DPDK, started. A handle: clones are the same environment, which ends with the last of them and of the
 /// pools, ports, queues, memory and registered threads made from it.
@@ -25,9 +24,10 @@ pub struct Eal(Arc<Inner>);
 
 struct Inner {
     memory: MemoryMode,
-    run_directory: PathBuf,
     pools: Mutex<Pools>,
     attached: Mutex<Attached>,
+    // Goes after the EAL was shut down.
+    _run_directory: RunDirectory,
 }
 
 impl Eal {
@@ -48,7 +48,7 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::AlreadyStarted);
         }
-        remove_stale_directories(&config.file_prefix);
+        let run_directory = RunDirectory::hold(&config.file_prefix, &config.unique_prefix());
         log::install().map_err(|code| EalError::Start { reason: log::error_text(code) })?;
         let mark = log::Mark::now();
 
@@ -73,14 +73,10 @@ impl Eal {
             Ok(Err(code)) => return Err(EalError::Start { reason: mark.reason(code) }),
             Err(error) => return Err(EalError::Start { reason: error.to_string() }),
         }
-        // SAFETY: EAL is started, so this is its NUL-terminated static buffer.
-        let run_directory = unsafe { CStr::from_ptr(sys::rte_eal_get_runtime_dir()) };
-        let run_directory = PathBuf::from(run_directory.to_string_lossy().into_owned());
-        // Most modes put nothing there.
-        drop(fs::remove_dir(&run_directory));
+        run_directory.remove_if_empty();
         Ok(Self(Arc::new(Inner {
             memory,
-            run_directory,
+            _run_directory: run_directory,
             pools: Mutex::default(),
             attached: Mutex::default(),
         })))
@@ -137,27 +133,6 @@ impl Drop for Inner {
             unsafe { sys::rte_eal_cleanup() };
         } else {
             tracing::warn!(target: "dpdk", packets = out, "packets are still out: DPDK's memory stays until the process ends");
-        }
-        drop(fs::remove_dir_all(&self.run_directory));
-    }
-}
-
-/// Removes what killed instances left: `<prefix>-<pid>` of processes that are gone.
-fn remove_stale_directories(prefix: &str) {
-    // SAFETY: getuid has no failure and no memory.
-    let root = unsafe { libc::getuid() } == 0;
-    let base = if root {
-        PathBuf::from("/var/run/dpdk")
-    } else {
-        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from).join("dpdk")
-    };
-    let Ok(entries) = fs::read_dir(base) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process =
-            name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_prefix('-')?.parse::<u32>().ok());
-        if process.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists()) {
-            drop(fs::remove_dir_all(entry.path()));
         }
     }
 }

@@ -38,6 +38,7 @@ mod mempool;
 mod port;
 mod queue;
 mod ring;
+mod run_directory;
 mod socket;
 mod thread;
 pub mod tsc;

@@ -135,6 +135,7 @@ fn a_refused_start_says_why() {
         let text = error.to_string();
         assert!(matches!(error, EalError::Start { .. }), "{text}");
         assert!(text.contains("emory") || text.contains("huge"), "{text}");
+        assert_eq!(run_directories(std::process::id()), Vec::<PathBuf>::new());
     });
 }
 
