@@ -1,4 +1,13 @@
 //! The process: ports, workers, pipeline, control thread, agent server.
 
+pub mod agent;
+#[cfg(feature = "dpdk")]
+pub mod boot;
+pub mod config;
+pub mod control;
 pub mod datapath;
+#[cfg(feature = "dpdk")]
+pub mod port;
+pub mod simulator;
 pub mod tables;
+pub mod worker;

@@ -1,6 +1,8 @@
 //! A whole vRouter in one thread and plain memory: the control side, one worker's data path, ports that are
 //! lists of frames, and a clock that its user moves. What golden cases, fuzzers and benchmarks drive.
 
+mod frame;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,12 +19,15 @@ use crate::datapath::{
 };
 use crate::tables::Tables;
 
+pub use frame::Frame;
+use frame::Pool;
+
 /// How large a simulated vRouter is.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Sessions of each family.
     pub sessions: u32,
-    /// Buffers for packets of its own; a fragment or a copy takes one.
+    /// Frames that it may hold in all; while there are as many, it makes none of its own.
     pub buffers: usize,
 }
 
@@ -35,22 +40,22 @@ impl Default for Size {
 /// Frames that left, and the buffers for those to come.
 #[derive(Debug)]
 struct Wire {
-    sent: Vec<(PortId, MemoryBuf)>,
+    sent: Vec<(PortId, Frame)>,
+    pool: Pool,
     buffers: usize,
     /// Ports that take nothing, as a full ring does.
     full: Vec<PortId>,
 }
 
-impl Ports<MemoryBuf> for Wire {
-    fn send(&mut self, port: PortId, frames: &mut ArrayVec<MemoryBuf, BURST>) {
+impl Ports<Frame> for Wire {
+    fn send(&mut self, port: PortId, frames: &mut ArrayVec<Frame, BURST>) {
         if !self.full.contains(&port) {
             self.sent.extend(frames.drain(..).map(|frame| (port, frame)));
         }
     }
 
-    fn allocate(&mut self) -> Option<MemoryBuf> {
-        self.buffers = self.buffers.checked_sub(1)?;
-        Some(MemoryBuf::with_tailroom(&[], 9216))
+    fn allocate(&mut self) -> Option<Frame> {
+        (self.pool.out() < self.buffers).then(|| self.pool.lend(MemoryBuf::with_tailroom(&[], 9216)))
     }
 }
 
@@ -61,12 +66,11 @@ pub struct Simulator {
     reader: Reader<Tables>,
     boundaries: Boundaries,
     flows: FlowTable,
-    datapath: Datapath<MemoryBuf>,
+    datapath: Datapath<Frame>,
     counters: Arc<WorkerCounters>,
-    events: Arc<EventQueue<MemoryBuf>>,
+    events: Arc<EventQueue<Frame>>,
     wire: Wire,
     owner: Owner,
-    neighbours: u32,
     seed: u64,
     now: Now,
 }
@@ -114,9 +118,13 @@ impl Simulator {
             datapath,
             counters,
             events,
-            wire: Wire { sent: Vec::new(), buffers: size.buffers, full: Vec::new() },
+            wire: Wire {
+                sent: Vec::new(),
+                pool: Pool::default(),
+                buffers: size.buffers,
+                full: Vec::new(),
+            },
             owner: Owner::peer("controller").unwrap_or_else(Owner::config),
-            neighbours: 1 << 20,
             seed,
             now: Now { milliseconds: 1 << 20 },
         })
@@ -135,9 +143,9 @@ impl Simulator {
 
     /// Makes a neighbour known without asking it.
     pub fn install_neighbour(&mut self, interface: InterfaceId, address: IpAddr, mac: [u8; 6]) {
-        self.neighbours += 1;
         self.reader.offline();
-        self.control.install_neighbour(self.neighbours, interface, address, mac);
+        // An interface that is no fabric interface has no neighbours.
+        drop(self.control.install_neighbour(interface, address, mac));
         self.control.publish();
         self.control.settle();
         self.reader.online();
@@ -170,7 +178,9 @@ impl Simulator {
 
     /// Hands in a burst of frames (at most [`BURST`] of them) and sees them to their ends.
     pub fn inject(&mut self, interface: InterfaceId, frames: impl IntoIterator<Item = MemoryBuf>) {
-        let mut burst: ArrayVec<MemoryBuf, BURST> = frames.into_iter().take(BURST).collect();
+        let pool = &self.wire.pool;
+        let mut burst: ArrayVec<Frame, BURST> =
+            frames.into_iter().take(BURST).map(|frame| pool.lend(frame)).collect();
         let tables = self.reader.refresh();
         let cx = Context { tables, flows: &self.flows, now: self.now };
         self.datapath.run(&cx, interface, &mut burst, &mut self.wire);
@@ -202,7 +212,7 @@ impl Simulator {
     }
 
     /// Events for the control thread, oldest first.
-    pub fn events(&mut self) -> impl Iterator<Item = Event<MemoryBuf>> + '_ {
+    pub fn events(&mut self) -> impl Iterator<Item = Event<Frame>> + '_ {
         std::iter::from_fn(|| self.events.pop())
     }
 
@@ -213,6 +223,13 @@ impl Simulator {
             |port| tables.interfaces.iter().find(|(_, row)| row.port == Some(port)).map(|(_, row)| row.id);
         let sent = std::mem::take(&mut self.wire.sent);
         sent.into_iter().filter_map(|(port, frame)| Some((by_port(port)?, frame.data().to_vec()))).collect()
+    }
+
+    /// Frames that are not back in the pool: they wait inside, or for [`Self::take_output`] or
+    /// [`Self::events`].
+    #[must_use]
+    pub fn frames_out(&self) -> usize {
+        self.wire.pool.out()
     }
 
     /// Makes the port behind an interface take nothing more, or everything again.

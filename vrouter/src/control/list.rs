@@ -42,7 +42,17 @@ pub struct Filter {
     prefix: Option<Prefix>,
 }
 
+/// Where a list has come to.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectCursor(ObjectKey);
+
 impl Filter {
+    /// The kind of objects that is wanted.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Reads a request.
     ///
     /// # Errors
@@ -61,6 +71,12 @@ impl Filter {
             return Err(("id", format!("a {} has none", kind.name())));
         }
         Ok(Self { kind, vrf: request.vrf, owner: request.owner, id: request.id, prefix })
+    }
+
+    /// The kind of object that is wanted.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 }
 
@@ -91,8 +107,12 @@ impl Snapshot {
         self.generation
     }
 
-    /// The entries that are wanted, in the order of keys.
-    pub fn entries<'a>(&'a self, filter: &'a Filter) -> Box<dyn Iterator<Item = v1::Entry> + Send + 'a> {
+    /// The entries that are wanted, in the order of keys, after one that was seen before.
+    pub fn entries<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<ObjectCursor>,
+    ) -> Box<dyn Iterator<Item = (ObjectCursor, v1::Entry)> + Send + 'a> {
         // An owner that was never seen owns nothing.
         let owner = match filter.owner.as_str() {
             "" => None,
@@ -102,16 +122,18 @@ impl Snapshot {
             },
         };
         let Some(first) = ObjectKey::first_of(filter.kind) else {
-            return Box::new(self.routes(filter, owner));
+            return Box::new(self.routes(filter, owner, after));
         };
         let counts = (filter.kind == Kind::Vrf).then(|| self.interfaces_by_vrf());
-        let records = self.objects.from(&first).take_while(|(key, _)| key.kind() == filter.kind);
+        let start = after.map_or(first, |ObjectCursor(key)| key);
+        let records = self.objects.from(&start).take_while(|(key, _)| key.kind() == filter.kind);
         let wanted = records.filter(move |(key, record)| {
-            owner.is_none_or(|owner| record.owner == owner)
+            after.is_none_or(|ObjectCursor(seen)| **key != seen)
+                && owner.is_none_or(|owner| record.owner == owner)
                 && filter.id.is_none_or(|id| number(key) == Some(id))
                 && filter.vrf.is_none_or(|vrf| self.vrf_of(record).is_some_and(|own| u32::from(own.0) == vrf))
         });
-        Box::new(wanted.map(move |(key, record)| self.entry(key, record, counts.as_ref())))
+        Box::new(wanted.map(move |(key, record)| (ObjectCursor(*key), self.entry(key, record, counts.as_ref()))))
     }
 
     /// The VRF an object belongs to; a flow to its interface's.
@@ -133,13 +155,18 @@ impl Snapshot {
             (Some(vrf), Some(prefix)) => RouteKey::first_of(vrf, prefix),
             (vrf, _) => RouteKey::first_of_vrf(vrf.unwrap_or_default()),
         };
-        let paths = self.routes.from(&first).take_while(move |(key, _)| vrf.is_none_or(|vrf| key.vrf == vrf));
+        let seen = match after {
+            Some(ObjectCursor(ObjectKey::Route(seen))) => Some(seen),
+            _ => None,
+        };
+        let paths = self.routes.from(&seen.unwrap_or(first)).take_while(move |(key, _)| vrf.is_none_or(|vrf| key.vrf == vrf));
         let wanted = paths.filter(move |(key, path)| {
             !absent
+                && Some(**key) != seen
                 && owner.is_none_or(|owner| path.owner == owner)
                 && filter.prefix.is_none_or(|prefix| key.network == prefix)
         });
-        wanted.map(|(key, path)| self.route_entry(*key, *path))
+        wanted.map(|(key, path)| (ObjectCursor(ObjectKey::Route(*key)), self.route_entry(*key, *path)))
     }
 
     fn route_entry(&self, key: RouteKey, path: Path) -> v1::Entry {

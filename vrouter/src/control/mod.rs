@@ -22,21 +22,25 @@ mod replay;
 mod sorted;
 mod store;
 mod text;
-pub mod thread;
+mod thread;
 mod watch;
 
 pub use batch::Limits;
 pub use fault::{Code, Fault};
-pub use list::{Filter, Snapshot};
+pub use list::{Filter, ObjectCursor, Snapshot};
 pub use owner::Owner;
 pub use ports::{AttachedPort, Link, MemoryPorts, PortRequest, Ports};
 pub use punts::Punts;
 pub use replay::{Replay, Swept};
+pub use thread::{ControlThread, Handle, NoWorkers, WorkerEvent, Workers};
 pub use watch::{Topics, Watchers};
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use agent_api::v1::{self, watch_event::Event};
+use agent_api::v1::{self, Kind, watch_event::Event};
 use ahash::AHashMap;
 use packet::{InterfaceId, PortId};
 use sync::{Publisher, Reader};
@@ -82,6 +86,7 @@ pub struct Control<P> {
     /// Frames to be sent.
     outbox: Vec<(InterfaceId, Vec<u8>)>,
     watchers: Arc<Watchers>,
+    shown: Arc<Shown>,
     /// What watchers will be told when the generation is effective.
     news: Vec<v1::ObjectChange>,
     /// The current replay of each owner.
@@ -120,6 +125,7 @@ impl<P: Ports> Control<P> {
             now: 0,
             outbox: Vec::new(),
             watchers: Arc::default(),
+            shown: Arc::default(),
             news: Vec::new(),
             marks: AHashMap::new(),
         };
@@ -164,6 +170,28 @@ impl<P: Ports> Control<P> {
     /// Who watches.
     pub fn watchers(&self) -> &Arc<Watchers> {
         &self.watchers
+    }
+
+    /// The published tables, for other threads.
+    pub fn shown(&self) -> &Arc<Shown> {
+        &self.shown
+    }
+
+    /// Entries and capacity of every table.
+    pub fn table_stats(&self) -> Vec<v1::TableStats> {
+        let kinds = Kind::ALL.iter().map(|&kind| {
+            let (name, most) = self.settings.limits.of(kind);
+            (name, self.store.count(kind), most)
+        });
+        let limits = &self.settings.limits;
+        let others = [("neighbours", self.neighbours.len(), limits.neighbours)];
+        let tables = kinds.chain(others);
+        let table = |(name, entries, most): (&str, usize, usize)| v1::TableStats {
+            table: name.to_owned(),
+            entries: entries as u64,
+            capacity: most as u64,
+        };
+        tables.map(table).collect()
     }
 
     /// The devices.
@@ -233,7 +261,9 @@ impl<P: Ports> Control<P> {
     pub fn publish(&mut self) {
         if std::mem::take(&mut self.dirty) {
             self.tables.generation = self.generation() + 1;
-            self.publisher.publish(Arc::new(self.tables.clone()));
+            let tables = Arc::new(self.tables.clone());
+            self.publisher.publish(Arc::clone(&tables));
+            self.shown.set(tables);
         }
     }
 
@@ -266,6 +296,22 @@ impl Outcome {
         let changed = u32::try_from(self.changed).unwrap_or(u32::MAX);
         let unchanged = self.unchanged;
         v1::BatchResult { id, generation: self.generation, changed, unchanged, ..v1::BatchResult::default() }
+    }
+}
+
+/// The newest published tables, for threads that are no workers.
+#[derive(Debug, Default)]
+pub struct Shown(Mutex<Arc<Tables>>);
+
+impl Shown {
+    /// The tables as they were last published.
+    #[must_use]
+    pub fn get(&self) -> Arc<Tables> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, tables: Arc<Tables>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tables;
     }
 }
 

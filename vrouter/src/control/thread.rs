@@ -14,9 +14,12 @@ use std::{
 use agent_api::v1::{self, Kind};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use packet::{Address, InterfaceId};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Code, Control, Fault, Owner, Ports, Replay, Snapshot, Swept, Watchers};
+use crate::tables::Tables;
+
+use super::{Code, Control, Fault, Owner, Ports, Replay, Shown, Snapshot, Swept, Watchers};
+use crate::tables::Tables;
 
 /// Batches that may wait: more, and their senders wait instead.
 const WAITING: usize = 256;
@@ -82,9 +85,11 @@ enum Command {
     Apply(Owner, v1::Batch, oneshot::Sender<v1::BatchResult>),
     Open(Owner, Vec<Kind>, oneshot::Sender<Result<Replay, Fault>>),
     Close(Replay, oneshot::Sender<Result<Swept, Fault>>),
+    Tables(oneshot::Sender<Arc<Tables>>),
     Snapshot(Kind, oneshot::Sender<Snapshot>),
     Neighbours(Option<InterfaceId>, oneshot::Sender<Vec<v1::Neighbour>>),
     PacketOut(v1::PacketOutMessage, oneshot::Sender<bool>),
+    TableStats(oneshot::Sender<Vec<v1::TableStats>>),
 }
 
 /// An answer that is ready when the generation is effective.
@@ -100,6 +105,7 @@ pub struct Handle {
     room: Arc<Semaphore>,
     watchers: Arc<Watchers>,
     punts: Arc<super::Punts>,
+    shown: Arc<Shown>,
 }
 
 impl std::fmt::Debug for Command {
@@ -121,10 +127,33 @@ impl Handle {
 
     /// Applies a batch; the answer comes when every worker uses it.
     pub async fn apply(&self, owner: &Owner, batch: v1::Batch) -> v1::BatchResult {
+        self.submit(owner, batch).await.await
+    }
+
+    /// Queues a batch behind those before it and returns its answer to come, so that several batches of one
+    /// client can go into one generation. Waits while the queue is full.
+    pub async fn submit(
+        &self,
+        owner: &Owner,
+        batch: v1::Batch,
+    ) -> impl Future<Output = v1::BatchResult> + Send + 'static + use<> {
         let id = batch.id;
-        let Ok(_room) = self.room.acquire().await else { return gone().into_result(id, 0) };
-        let result = self.ask(|answer| Command::Apply(owner.clone(), batch, answer)).await;
-        result.unwrap_or_else(|fault| fault.into_result(id, 0))
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        let (sender, receiver) = oneshot::channel();
+        // If the thread is gone, so is the sender, and the receiver says it.
+        let _ = self.commands.send(Command::Apply(owner.clone(), batch, sender));
+        async move {
+            let _room = room;
+            receiver.await.unwrap_or_else(|_| gone().into_result(id, 0))
+        }
+    }
+
+    /// The tables in effect.
+    ///
+    /// # Errors
+    /// The control thread is gone.
+    pub async fn tables(&self) -> Result<Arc<Tables>, Fault> {
+        self.ask(Command::Tables).await
     }
 
     /// Opens a replay.
@@ -180,6 +209,31 @@ impl Handle {
     }
 }
 
+/// A batch on its way.
+#[derive(Debug)]
+pub struct Pending {
+    id: u64,
+    receiver: oneshot::Receiver<v1::BatchResult>,
+    result: Option<v1::BatchResult>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Pending {
+    /// Waits until the result is there. May be given up and called again.
+    pub async fn ready(&mut self) {
+        if self.result.is_none() {
+            let result = (&mut self.receiver).await;
+            self.result = Some(result.unwrap_or_else(|_| gone().into_result(self.id, 0)));
+        }
+    }
+
+    /// The result, when every worker uses what the batch changed.
+    pub async fn result(mut self) -> v1::BatchResult {
+        self.ready().await;
+        self.result.unwrap_or_default()
+    }
+}
+
 /// The running thread; ends when it is dropped.
 #[derive(Debug)]
 pub struct ControlThread {
@@ -205,6 +259,7 @@ impl ControlThread {
             room: Arc::new(Semaphore::new(WAITING)),
             watchers: Arc::clone(control.watchers()),
             punts: Arc::clone(&punts),
+            shown: Arc::clone(control.shown()),
         };
         let seen = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
@@ -304,6 +359,9 @@ impl<P: Ports, W: Workers> Loop<P, W> {
             Command::Close(replay, answer) => {
                 self.answers.push(Answer::Swept(self.control.close_replay(&replay), answer));
             }
+            Command::Tables(answer) => {
+                let _ = answer.send(Arc::clone(self.control.tables()));
+            }
             Command::Snapshot(kind, answer) => {
                 // What is shown has been answered, and what was answered is in effect.
                 self.bring_into_effect();
@@ -312,12 +370,18 @@ impl<P: Ports, W: Workers> Loop<P, W> {
             Command::Neighbours(interface, answer) => {
                 let _ = answer.send(self.control.neighbours(interface));
             }
+            Command::TableStats(answer) => {
+                let _ = answer.send(self.control.table_stats());
+            }
             Command::PacketOut(message, answer) => {
                 let interface = u16::try_from(message.interface).ok().map(InterfaceId);
                 let known = interface.filter(|&id| self.control.tables().interface(id).is_some());
-                let taken = known.is_some_and(|id| match message.ingress {
-                    true => self.workers.receive(id, message.packet),
-                    false => self.workers.transmit(id, message.packet),
+                let taken = known.is_some_and(|id| {
+                    if message.ingress {
+                        self.workers.receive(id, message.packet)
+                    } else {
+                        self.workers.transmit(id, message.packet)
+                    }
                 });
                 let _ = answer.send(taken);
             }

@@ -16,7 +16,7 @@ pub use pin::{Pin, PinKey};
 use std::sync::Arc;
 
 use flow::policy::RuleRef;
-use nexthop::{Labels, Paged, Vnis, Vrfs};
+use nexthop::{MplsLabels, Paged, Vnis, Vrfs};
 use packet::{Address, GroupSetId, InterfaceId, NextHopId, VrfId};
 
 /// One generation. `Default` is the empty one: it drops everything by name.
@@ -34,7 +34,7 @@ pub struct Tables {
     /// By [`NextHopId`].
     pub next_hops: Paged<NextHop>,
     /// What an MPLS label on a received packet names.
-    pub labels: Labels,
+    pub labels: MplsLabels,
     /// What a VNI on a received packet names.
     pub vnis: Vnis,
     /// Sets of security groups that routes carry, sorted; by [`GroupSetId`].
@@ -118,6 +118,7 @@ impl Neighbours {
     ) {
         self.entries.set(slot, state);
         let result = nexthop::FibResult::new(NextHopId(slot), packet::Label::NONE, GroupSetId(0));
+        self.index.add(VrfId(interface.0));
         self.index.insert(VrfId(interface.0), host_prefix(v6, address), result);
     }
 

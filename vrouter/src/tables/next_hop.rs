@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use packet::encap::Template;
-use packet::{Address, InterfaceId, Label, VrfId};
+use packet::{Address, DropReason, InterfaceId, Label, VrfId};
 
 use super::PeerId;
 
@@ -51,7 +51,9 @@ pub struct Tunnel {
     pub v6: bool,
     /// Pushed where neither route nor ECMP member names one.
     pub label: Label,
-    /// One per uplink that leads to the destination; empty = unresolved (`next_hop_unresolved`).
+    /// Why there is no member, if there is none.
+    pub unresolved: DropReason,
+    /// One per uplink that leads to the destination; empty = unresolved.
     pub members: Arc<[TunnelMember]>,
 }
 

@@ -287,6 +287,11 @@ impl Neighbours {
         keys.into_iter().map(|(interface, ip)| self.show(interface, ip, now)).collect()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether one more fits into a VRF; the oldest one without MAC makes room.
     fn make_room(&mut self, vrf: VrfId, effects: &mut Vec<Effect>) -> bool {
         if self.counts.get(&vrf).copied().unwrap_or(0) < self.most {

@@ -1,0 +1,88 @@
+//! `List` and `ListNeighbours`.
+
+use std::time::{Duration, Instant};
+
+use agent_api::v1;
+use packet::InterfaceId;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{
+    Answers, status,
+    stream::{WAITING, answered, chunks, ready},
+};
+use crate::control::{Filter, ObjectCursor, Snapshot, thread::Handle};
+
+/// Entries of one message.
+const CHUNK: usize = 1000;
+/// How long one generation is held for a client that reads slowly; then the list goes on in the newest.
+const HELD: Duration = Duration::from_secs(1);
+
+pub(super) async fn objects(control: Handle, request: v1::ListRequest) -> Result<Answers<v1::ListResponse>, Status> {
+    let filter = Filter::of(request)
+        .map_err(|(field, message)| Status::invalid_argument(format!("{field}: {message}")))?;
+    let first = control.snapshot(filter.kind()).await.map_err(|fault| status(&fault))?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        let (mut snapshot, mut after) = (first, None);
+        loop {
+            let (filter_now, sender_now) = (filter.clone(), sender.clone());
+            let sent = tokio::task::spawn_blocking(move || send(&snapshot, &filter_now, after, &sender_now)).await;
+            match sent {
+                Ok(Sent::Until(cursor)) => after = Some(cursor),
+                Ok(Sent::All) | Err(_) => return,
+            }
+            snapshot = match control.snapshot(filter.kind()).await {
+                Ok(snapshot) => snapshot,
+                Err(fault) => return drop(sender.send(Err(status(&fault))).await),
+            };
+        }
+    });
+    Ok(answered(receiver))
+}
+
+enum Sent {
+    /// The end was reached, or the client has gone.
+    All,
+    /// The generation was held long enough.
+    Until(ObjectCursor),
+}
+
+fn send(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    after: Option<ObjectCursor>,
+    sender: &mpsc::Sender<Result<v1::ListResponse, Status>>,
+) -> Sent {
+    let until = Instant::now() + HELD;
+    let generation = snapshot.generation();
+    let mut rest = snapshot.entries(filter, after).peekable();
+    while rest.peek().is_some() {
+        let mut last = None;
+        let taken = rest.by_ref().take(CHUNK).inspect(|(cursor, _)| last = Some(*cursor));
+        let entries = taken.map(|(_, entry)| entry).collect();
+        if sender.blocking_send(Ok(v1::ListResponse { generation, entries })).is_err() {
+            return Sent::All;
+        }
+        if let Some(last) = last.filter(|_| Instant::now() > until) {
+            return Sent::Until(last);
+        }
+    }
+    Sent::All
+}
+
+pub(super) async fn neighbours(
+    control: &Handle,
+    request: v1::ListNeighboursRequest,
+) -> Result<Answers<v1::ListNeighboursResponse>, Status> {
+    let interface = match request.interface {
+        None => None,
+        Some(id) => {
+            let id = u16::try_from(id).map_err(|_| Status::invalid_argument("interface: no such number"))?;
+            Some(InterfaceId(id))
+        }
+    };
+    let found = control.neighbours(interface).await.map_err(|fault| status(&fault))?;
+    let message = |neighbours| v1::ListNeighboursResponse { neighbours };
+    Ok(ready(chunks(found.into_iter(), CHUNK, message)))
+}
