@@ -8,7 +8,7 @@
 //! Whatever workers read is a *persistent value*: a clone is a snapshot that never changes, costs next to nothing and shares all that
 //! later edits leave alone. This crate knows nothing of threads, DPDK or gRPC.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod ecmp;
 pub mod fib;

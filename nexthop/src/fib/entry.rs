@@ -2,41 +2,55 @@
 //!
 //! A node at depth `d` stands for the addresses that share `d` leading bits; the next eight bits are the *slot*. A
 //! route is *short* in that node if it is `d..=d+8` bits long, so that it covers whole slots, and *long* if it lies
-//! within one slot. All entries point into the node's own list of distinct results.
+//! within one slot. Entries hold the number of a result in the table that all nodes share.
 
-/// Most results that a node's list can have: 511 short routes, [`LONGS`] long ones, one being exchanged.
-pub(crate) const RESULTS: usize = 544;
 /// Most long routes in one node.
 pub(crate) const LONGS: usize = 32;
 /// Longest suffix of a long route, in bits behind the slot.
-pub(crate) const LONG_BITS: u8 = 36;
+pub(crate) const LONG_BITS: u8 = 24;
+/// Bits of a result's number.
+pub(crate) const INDEX_BITS: u32 = 27;
+const INDEX: u32 = (1 << INDEX_BITS) - 1;
 
 /// What neighbouring slots share: the longest short route that covers them, and whether there are longer routes inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Run(u16);
+pub(crate) struct Run(u32);
 
 impl Run {
     /// Longer routes are inside: long entries of the slot, or a child.
-    const MORE: u16 = 1 << 11;
-    const INDEX: u16 = 0x7ff;
+    const MORE: u32 = 1 << INDEX_BITS;
+    /// Numbers below this fit the narrow form.
+    const NARROW: u32 = 1 << 11;
 
-    pub(crate) fn from_bits(bits: u16) -> Self {
+    #[inline]
+    pub(crate) fn from_wide(bits: u32) -> Self {
         Self(bits)
     }
-    pub(crate) fn to_bits(self) -> u16 {
+    pub(crate) fn to_wide(self) -> u32 {
         self.0
+    }
+
+    /// From the form in 16 bits: the same with fewer bits for the number.
+    #[inline]
+    pub(crate) fn from_narrow(bits: u16) -> Self {
+        let bits = u32::from(bits);
+        Self(bits >> 11 << INDEX_BITS | bits & (Self::NARROW - 1))
+    }
+    /// The form in 16 bits, if the number fits.
+    pub(crate) fn to_narrow(self) -> Option<u16> {
+        (self.index() < Self::NARROW).then_some((self.0 >> INDEX_BITS << 11 | self.index()) as u16)
     }
 
     /// 0 if no short route covers the slot, else one more than its bits in this node (0..=8).
     #[inline]
     pub(crate) fn rank(self) -> u8 {
-        (self.0 >> 12) as u8
+        (self.0 >> 28) as u8
     }
 
-    /// The result's place in the list; meaningful if a route covers the slot.
+    /// The result's number; meaningful if a route covers the slot.
     #[inline]
-    pub(crate) fn index(self) -> usize {
-        usize::from(self.0 & Self::INDEX)
+    pub(crate) fn index(self) -> u32 {
+        self.0 & INDEX
     }
 
     #[inline]
@@ -44,9 +58,9 @@ impl Run {
         self.0 & Self::MORE != 0
     }
 
-    /// The same slot covered by a route of `rank` (0: by none), whose result is at `index`.
-    pub(crate) fn covered(self, rank: u8, index: usize) -> Self {
-        Self(self.0 & Self::MORE | u16::from(rank) << 12 | index as u16 & Self::INDEX)
+    /// The same slot covered by a route of `rank` (0: by none) with this result.
+    pub(crate) fn covered(self, rank: u8, index: u32) -> Self {
+        Self(self.0 & Self::MORE | u32::from(rank) << 28 | index & INDEX)
     }
 
     pub(crate) fn with_more(self, more: bool) -> Self {
@@ -97,47 +111,38 @@ impl Short {
 
 /// A short route that no slot shows, because longer ones cover all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hidden(u32);
+pub(crate) struct Hidden(u64);
 
 impl Hidden {
-    /// No route: fills the last word.
-    pub(crate) const PADDING: Self = Self(0);
-
-    pub(crate) fn new(short: Short, index: usize) -> Self {
-        Self(u32::from(short.heap()) << 16 | index as u32)
+    pub(crate) fn new(short: Short, index: u32) -> Self {
+        Self(u64::from(short.heap()) << 32 | u64::from(index))
     }
-    pub(crate) fn from_bits(bits: u32) -> Self {
+    pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
-    pub(crate) fn to_bits(self) -> u32 {
+    pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
     pub(crate) fn short(self) -> Short {
-        Short::from_heap((self.0 >> 16) as u16)
+        Short::from_heap((self.0 >> 32) as u16)
     }
-    pub(crate) fn index(self) -> usize {
-        (self.0 & 0xffff) as usize
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
     }
 }
 
-/// A route within one slot. As numbers, entries sort by slot, then longest first.
+/// A route within one slot: from the top, slot (8 bits), 31 - bits behind the slot (5), suffix (24), result (27). As
+/// numbers, entries sort by slot, then longest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Long(u64);
 
 impl Long {
-    const INDEX: u64 = 0x3fff;
-
     /// The route of `8 + bits` (`bits` 1..=[`LONG_BITS`]) leading bits of `window`, the address from the node's depth on.
-    pub(crate) fn new(window: u64, bits: u8, index: usize) -> Self {
+    pub(crate) fn new(window: u64, bits: u8, index: u32) -> Self {
         let bits = bits.clamp(1, LONG_BITS);
         let suffix = window << 8 >> (64 - bits) << (LONG_BITS - bits);
-        Self(window >> 56 << 56 | u64::from(63 - bits) << 50 | suffix << 14 | index as u64 & Self::INDEX)
-    }
-
-    /// Not above any entry of `slot`, above all entries of lower slots.
-    #[inline]
-    pub(crate) fn first_of(slot: u8) -> Self {
-        Self(u64::from(slot) << 56)
+        let order = u64::from(31 - bits) << 51;
+        Self(window >> 56 << 56 | order | suffix << INDEX_BITS | u64::from(index & INDEX))
     }
 
     #[inline]
@@ -156,34 +161,30 @@ impl Long {
     /// Bits behind the slot: 1..=[`LONG_BITS`].
     #[inline]
     pub(crate) fn bits(self) -> u8 {
-        63 - (self.0 >> 50 & 63) as u8
+        31 - (self.0 >> 51 & 31) as u8
     }
 
     #[inline]
-    pub(crate) fn index(self) -> usize {
-        (self.0 & Self::INDEX) as usize
-    }
-
-    pub(crate) fn with_index(self, index: usize) -> Self {
-        Self(self.0 & !Self::INDEX | index as u64 & Self::INDEX)
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32 & INDEX
     }
 
     /// The route's address from the node's depth on.
     pub(crate) fn window(self) -> u64 {
-        self.0 >> 56 << 56 | self.0 << 14 >> 28 << 20
+        self.0 >> 56 << 56 | self.0 << 13 >> 40 << 32
     }
 
     /// Whether an address of the same slot, given from the node's depth on, is within the route.
     #[inline]
     pub(crate) fn covers(self, window: u64) -> bool {
         // 64 - bits; what is below the suffix is shifted out.
-        let rest = 1 + (self.0 >> 50 & 63);
-        (window << 8 ^ self.0 << 14) >> (rest & 63) == 0
+        let rest = 33 + (self.0 >> 51 & 31);
+        (window << 8 ^ self.0 << 13) >> (rest & 63) == 0
     }
 
     /// Whether both are the same route, whatever their results.
     pub(crate) fn same_route(self, other: Self) -> bool {
-        self.with_index(0) == other.with_index(0)
+        self.0 >> INDEX_BITS == other.0 >> INDEX_BITS
     }
 }
 
@@ -191,12 +192,12 @@ impl Long {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Hidden, LONG_BITS, Long, RESULTS, Run, Short};
+    use super::{Hidden, INDEX, LONG_BITS, Long, Run, Short};
 
     proptest! {
         #[test]
         fn a_long_route_comes_back_and_covers_what_shares_its_bits(
-            window: u64, bits in 1..=LONG_BITS, index in 0..RESULTS, flip in 0..64_u32,
+            window: u64, bits in 1..=LONG_BITS, index in 0..=INDEX, flip in 0..64_u32,
         ) {
             let long = Long::new(window, bits, index);
             prop_assert_eq!((long.slot(), long.bits(), long.index()), ((window >> 56) as u8, bits, index));
@@ -205,9 +206,10 @@ mod tests {
             if flip < 56 {
                 prop_assert_eq!(long.covers(window ^ 1 << flip), flip < u32::from(56 - bits));
             }
-            prop_assert!(long.same_route(long.with_index(index ^ 1)) && long != long.with_index(index ^ 1));
-            prop_assert!(long >= Long::first_of(long.slot()));
-            prop_assert!(long < Long::first_of(long.slot().saturating_add(1)) || long.slot() == 255);
+            let other = Long::new(window, bits, index ^ 1);
+            prop_assert!(long.same_route(other) && long != other);
+            prop_assert!(bits == LONG_BITS || !long.same_route(Long::new(window, bits + 1, index)));
+            prop_assert!(long.slot() == 255 || long < Long::new(window.wrapping_add(1 << 56), bits, 0), "by slot");
             prop_assert_eq!(Long::from_bits(long.to_bits()), long);
             if bits < LONG_BITS {
                 prop_assert!(Long::new(window ^ 1, bits + 1, 0) < long, "longest first");
@@ -232,21 +234,25 @@ mod tests {
         seen.dedup();
         assert_eq!(seen, (1..=511).collect::<Vec<_>>());
         assert_eq!(Short::of_rank(7, 0), None);
-        let hidden = Hidden::new(Short::covering(77, 3), 543);
-        assert_eq!((hidden.short(), hidden.index()), (Short::covering(77, 3), 543));
+        let hidden = Hidden::new(Short::covering(77, 3), INDEX);
+        assert_eq!((hidden.short(), hidden.index()), (Short::covering(77, 3), INDEX));
         assert_eq!(Hidden::from_bits(hidden.to_bits()), hidden);
-        assert_ne!(Hidden::new(Short::covering(0, 0), 0), Hidden::PADDING);
     }
 
     #[test]
     fn a_run_keeps_its_parts_apart() {
         let run = Run::default();
         assert_eq!((run.rank(), run.more()), (0, false));
-        let run = run.covered(9, RESULTS).with_more(true);
-        assert_eq!((run.rank(), run.index(), run.more()), (9, RESULTS, true));
-        let run = run.covered(1, 3);
-        assert_eq!((run.rank(), run.index(), run.more()), (1, 3, true));
-        assert_eq!(Run::from_bits(run.to_bits()), run);
-        assert_eq!(run.with_more(false).covered(0, 0), Run::default());
+        let run = run.covered(9, INDEX).with_more(true);
+        assert_eq!((run.rank(), run.index(), run.more()), (9, INDEX, true));
+        assert_eq!(Run::from_wide(run.to_wide()), run);
+        assert_eq!((run.to_narrow(), run.covered(9, 2048).to_narrow()), (None, None));
+        let run = run.covered(1, 2047);
+        assert_eq!((run.rank(), run.index(), run.more()), (1, 2047, true));
+        assert_eq!(run.to_narrow().map(Run::from_narrow), Some(run));
+        let plain = run.with_more(false);
+        assert_eq!((plain.rank(), plain.index(), plain.more()), (1, 2047, false));
+        assert_eq!(plain.to_narrow().map(Run::from_narrow), Some(plain));
+        assert_eq!(plain.covered(0, 0), Run::default());
     }
 }

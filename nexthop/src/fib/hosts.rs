@@ -7,9 +7,10 @@
 
 use std::array;
 
-use triomphe::{Arc, ThinArc};
+use triomphe::Arc;
 
-use super::key::Key;
+use super::key::HashKey;
+use super::prefetch::prefetch;
 
 /// Entries per bucket.
 const SLOTS: usize = 5;
@@ -25,7 +26,7 @@ const LEVELS: u32 = 32 / WAY_BITS;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Bucket<K: Key> {
+struct Bucket<K: HashKey> {
     /// 0: the slot is free.
     results: [u64; SLOTS],
     keys: [K::Stored; SLOTS],
@@ -33,7 +34,7 @@ struct Bucket<K: Key> {
     reach: u8,
 }
 
-impl<K: Key> Bucket<K> {
+impl<K: HashKey> Bucket<K> {
     fn empty() -> Self {
         Self { results: [0; SLOTS], keys: [K::Stored::default(); SLOTS], reach: 0 }
     }
@@ -44,33 +45,41 @@ impl<K: Key> Bucket<K> {
     }
 }
 
-/// A page: how many entries there are, and the buckets.
+/// At least one bucket.
 #[derive(Clone, Debug)]
-struct Page<K: Key>(ThinArc<usize, Bucket<K>>);
+struct Page<K: HashKey>(Arc<[Bucket<K>]>);
 
 #[derive(Clone, Debug)]
-enum Place<K: Key> {
+enum Place<K: HashKey> {
     Page(Page<K>),
     Split(Arc<[Option<Self>; WAYS]>),
 }
 
-/// A persistent hash table from addresses to results as words; a clone shares everything.
+/// A persistent hash table from addresses to words, which are not zero; a clone shares everything.
 #[derive(Clone, Debug)]
-pub(crate) struct Hosts<K: Key>(Option<Place<K>>);
+pub(crate) struct Hosts<K: HashKey>(Option<Place<K>>);
 
-impl<K: Key> Default for Hosts<K> {
+impl<K: HashKey> Default for Hosts<K> {
     fn default() -> Self {
         Self(None)
     }
 }
 
 /// Where a lookup goes on: prefetched by one stage of a burst, read by the next.
-pub(crate) struct Probe<'a, K: Key> {
+pub(crate) struct Probe<'a, K: HashKey> {
     buckets: &'a [Bucket<K>],
     home: usize,
 }
 
-impl<K: Key> Probe<'_, K> {
+impl<K: HashKey> Probe<'_, K> {
+    /// Asks for the cache line that the probe will read.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        if let Some(bucket) = self.buckets.get(self.home) {
+            prefetch(bucket);
+        }
+    }
+
     /// The result of the address, as a word.
     #[inline]
     pub(crate) fn find(&self, key: K) -> Option<u64> {
@@ -79,7 +88,7 @@ impl<K: Key> Probe<'_, K> {
     }
 }
 
-impl<K: Key> Hosts<K> {
+impl<K: HashKey> Hosts<K> {
     /// The first half of a lookup: the page. None: surely not there.
     #[inline]
     pub(crate) fn probe(&self, key: K) -> Option<Probe<'_, K>> {
@@ -88,7 +97,7 @@ impl<K: Key> Hosts<K> {
         loop {
             match place {
                 Place::Page(Page(page)) => {
-                    return Some(Probe { buckets: &page.slice, home: home(hash, page.slice.len()) });
+                    return Some(Probe { buckets: page, home: home(hash, page.len()) });
                 }
                 Place::Split(ways) => {
                     shift -= WAY_BITS;
@@ -137,7 +146,7 @@ struct Entry<K> {
     result: u64,
 }
 
-impl<K: Key> Place<K> {
+impl<K: HashKey> Place<K> {
     fn insert(&mut self, entry: Entry<K>, level: u32) -> Option<u64> {
         match self {
             Self::Split(ways) => {
@@ -152,17 +161,10 @@ impl<K: Key> Place<K> {
             }
             Self::Page(page) => {
                 if let Some((bucket, slot)) = page.locate(entry.key, entry.hash) {
-                    return page.edit(|_, buckets| {
-                        let result = buckets.get_mut(bucket)?.results.get_mut(slot)?;
-                        Some(std::mem::replace(result, entry.result))
-                    });
+                    let result = page.edit().get_mut(bucket)?.results.get_mut(slot)?;
+                    return Some(std::mem::replace(result, entry.result));
                 }
-                let room = page.edit(|count, buckets| {
-                    let room = place(buckets, entry);
-                    *count += usize::from(room);
-                    room
-                });
-                if !room {
+                if !place(page.edit(), entry) {
                     let mut all = page.entries();
                     all.push(entry);
                     *self = Self::build(&all, level);
@@ -175,7 +177,7 @@ impl<K: Key> Place<K> {
     /// A page of these entries, or a split if they are too many for one.
     fn build(entries: &[Entry<K>], level: u32) -> Self {
         let page = Page::build(entries);
-        if page.0.slice.len() <= BUCKETS || level == LEVELS {
+        if page.0.len() <= BUCKETS || level == LEVELS {
             return Self::Page(page);
         }
         Self::Split(Arc::new(array::from_fn(|i| {
@@ -186,7 +188,7 @@ impl<K: Key> Place<K> {
 
     fn memory(&self) -> usize {
         match self {
-            Self::Page(page) => size_of::<Bucket<K>>() + size_of_val(&page.0.slice),
+            Self::Page(page) => size_of::<Bucket<K>>() + size_of_val(&*page.0),
             Self::Split(ways) => {
                 size_of::<[Option<Self>; WAYS]>() + 8 + ways.iter().flatten().map(Self::memory).sum::<usize>()
             }
@@ -195,7 +197,7 @@ impl<K: Key> Place<K> {
 }
 
 /// Removes an address below `place`, whose hash is used up to bit `shift`; what becomes empty is given back.
-fn remove<K: Key>(place: &mut Option<Place<K>>, key: K, hash: u64, shift: u32) {
+fn remove<K: HashKey>(place: &mut Option<Place<K>>, key: K, hash: u64, shift: u32) {
     match place {
         Some(Place::Split(ways)) => {
             let ways = Arc::make_mut(ways);
@@ -209,7 +211,7 @@ fn remove<K: Key>(place: &mut Option<Place<K>>, key: K, hash: u64, shift: u32) {
             let count = page.remove(key, hash);
             if count == 0 {
                 *place = None;
-            } else if page.0.slice.len() > 1 && count * 2 < page.0.slice.len() * SLOTS {
+            } else if page.0.len() > 1 && count * 2 < page.0.len() * SLOTS {
                 *page = Page::build(&page.entries());
             }
         }
@@ -217,7 +219,7 @@ fn remove<K: Key>(place: &mut Option<Place<K>>, key: K, hash: u64, shift: u32) {
     }
 }
 
-impl<K: Key> Page<K> {
+impl<K: HashKey> Page<K> {
     /// A page with as few buckets as the entries need.
     fn build(entries: &[Entry<K>]) -> Self {
         // Eight slots in nine filled: small, yet not full again at the next insertion.
@@ -225,14 +227,14 @@ impl<K: Key> Page<K> {
         loop {
             let mut buckets = vec![Bucket::empty(); count];
             if entries.iter().all(|entry| place(&mut buckets, *entry)) {
-                return Self(ThinArc::from_header_and_slice(entries.len(), &buckets));
+                return Self(buckets[..].into());
             }
             count += 1;
         }
     }
 
     fn entries(&self) -> Vec<Entry<K>> {
-        let all = self.0.slice.iter().flat_map(|bucket| bucket.keys.iter().zip(&bucket.results));
+        let all = self.0.iter().flat_map(|bucket| bucket.keys.iter().zip(&bucket.results));
         all.filter(|(_, result)| **result != 0)
             .map(|(key, result)| {
                 let key = K::load(*key);
@@ -242,37 +244,26 @@ impl<K: Key> Page<K> {
     }
 
     fn locate(&self, key: K, hash: u64) -> Option<(usize, usize)> {
-        locate(&self.0.slice, home(hash, self.0.slice.len()), key)
+        locate(&self.0, home(hash, self.0.len()), key)
     }
 
     /// Removes an address and returns how many are left.
     fn remove(&mut self, key: K, hash: u64) -> usize {
         let found = self.locate(key, hash);
-        self.edit(|count, buckets| {
-            if let Some(result) =
-                found.and_then(|(bucket, slot)| buckets.get_mut(bucket)?.results.get_mut(slot))
-            {
-                *result = 0;
-                *count -= 1;
-            }
-            *count
-        })
+        let buckets = self.edit();
+        if let Some(result) = found.and_then(|(bucket, slot)| buckets.get_mut(bucket)?.results.get_mut(slot))
+        {
+            *result = 0;
+        }
+        buckets.iter().flat_map(|bucket| &bucket.results).filter(|result| **result != 0).count()
     }
 
-    /// Changes the page in place, once this is its only owner.
-    fn edit<R: Default>(&mut self, change: impl FnOnce(&mut usize, &mut [Bucket<K>]) -> R) -> R {
-        if !self.0.with_arc_mut(|page| page.is_unique()) {
-            self.0 = ThinArc::from_header_and_slice(self.0.header.header, &self.0.slice);
+    /// The buckets, for a change in place: copied first if a clone shares them.
+    fn edit(&mut self) -> &mut [Bucket<K>] {
+        if !self.0.is_unique() {
+            self.0 = self.0[..].into();
         }
-        self.0.with_arc_mut(|page| match Arc::get_mut(page) {
-            Some(page) => {
-                let mut count = *page.header();
-                let result = change(&mut count, page.slice_mut());
-                *page.header_mut() = count;
-                result
-            }
-            None => R::default(),
-        })
+        Arc::get_mut(&mut self.0).unwrap_or_default()
     }
 }
 
@@ -296,7 +287,7 @@ fn at(home: usize, distance: usize, count: usize) -> usize {
 
 /// Bucket and slot of an address.
 #[inline]
-fn locate<K: Key>(buckets: &[Bucket<K>], home: usize, key: K) -> Option<(usize, usize)> {
+fn locate<K: HashKey>(buckets: &[Bucket<K>], home: usize, key: K) -> Option<(usize, usize)> {
     let stored = key.store();
     let bucket = buckets.get(home)?;
     if let Some(slot) = bucket.find(stored) {
@@ -309,7 +300,7 @@ fn locate<K: Key>(buckets: &[Bucket<K>], home: usize, key: K) -> Option<(usize, 
 }
 
 /// Puts an entry that is not there into the first free slot near its bucket; false if there is none.
-fn place<K: Key>(buckets: &mut [Bucket<K>], entry: Entry<K>) -> bool {
+fn place<K: HashKey>(buckets: &mut [Bucket<K>], entry: Entry<K>) -> bool {
     let home = home(entry.hash, buckets.len());
     for distance in 0..=REACH.min(buckets.len() - 1) {
         let bucket = &mut buckets[at(home, distance, buckets.len())];
@@ -329,9 +320,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Hosts, Key, Place};
+    use super::{HashKey, Hosts, Place};
 
-    fn behaves_like_a_map<K: Key + Ord>(steps: &[(K, Option<u64>)]) -> Result<(), TestCaseError> {
+    fn behaves_like_a_map<K: HashKey + Ord>(steps: &[(K, Option<u64>)]) -> Result<(), TestCaseError> {
         let (mut hosts, mut twin) = (Hosts::default(), BTreeMap::new());
         let (mut older, mut older_twin) = (hosts.clone(), twin.clone());
         for (i, (key, result)) in steps.iter().enumerate() {
@@ -366,7 +357,7 @@ mod tests {
         }
     }
 
-    fn depth<K: Key>(place: &Place<K>) -> usize {
+    fn depth<K: HashKey>(place: &Place<K>) -> usize {
         match place {
             Place::Page(_) => 0,
             Place::Split(ways) => 1 + ways.iter().flatten().map(depth).max().unwrap_or(0),

@@ -2,15 +2,22 @@
 
 use std::fmt::Debug;
 
-/// An address as the FIB sees it: bits from the most significant down.
-pub(crate) trait Key: Copy + Debug + Eq + Send + Sync + 'static {
-    /// As it is stored in nodes and buckets: needs no more than eight-byte alignment.
+/// What a hash table can find again.
+pub(crate) trait HashKey: Copy + Debug + Default + Eq + Send + Sync + 'static {
+    /// As it is stored in buckets and nodes: needs no more than eight-byte alignment.
     type Stored: Copy + Debug + Default + Eq + Send + Sync + 'static;
-    /// Bits of an address.
-    const BITS: u8;
 
     fn store(self) -> Self::Stored;
     fn load(stored: Self::Stored) -> Self;
+    /// Spreads the key over 64 bits.
+    fn hash(self) -> u64;
+}
+
+/// An address as the trie sees it: bits from the most significant down.
+pub(crate) trait Key: HashKey {
+    /// Bits of an address.
+    const BITS: u8;
+
     /// The 64 bits from bit `depth` on, zeros behind the end. `depth` is below `BITS`.
     fn window(self, depth: u8) -> u64;
     /// The address with bits set below `depth`, from a window; the inverse of [`window`](Self::window).
@@ -21,8 +28,6 @@ pub(crate) trait Key: Copy + Debug + Eq + Send + Sync + 'static {
     fn common(self, other: Self) -> u8;
     /// Whether the first `length` bits are the same; `length` is below `BITS`.
     fn agrees(self, other: Self, length: u8) -> bool;
-    /// Spreads the address over 64 bits.
-    fn hash(self) -> u64;
 }
 
 /// Lets every bit of a word change every bit of the result: two rounds of multiply and fold high bits back.
@@ -32,9 +37,8 @@ fn mix(word: u64) -> u64 {
     word ^ word >> 32
 }
 
-impl Key for u32 {
+impl HashKey for u64 {
     type Stored = Self;
-    const BITS: u8 = 32;
 
     #[inline]
     fn store(self) -> Self {
@@ -44,6 +48,32 @@ impl Key for u32 {
     fn load(stored: Self) -> Self {
         stored
     }
+    #[inline]
+    fn hash(self) -> u64 {
+        mix(self)
+    }
+}
+
+impl HashKey for u32 {
+    type Stored = Self;
+
+    #[inline]
+    fn store(self) -> Self {
+        self
+    }
+    #[inline]
+    fn load(stored: Self) -> Self {
+        stored
+    }
+    #[inline]
+    fn hash(self) -> u64 {
+        mix(u64::from(self))
+    }
+}
+
+impl Key for u32 {
+    const BITS: u8 = 32;
+
     #[inline]
     fn window(self, depth: u8) -> u64 {
         u64::from(self) << (32 + (depth & 31))
@@ -64,15 +94,10 @@ impl Key for u32 {
     fn agrees(self, other: Self, length: u8) -> bool {
         (self ^ other) >> 1 >> (31 - (length & 31)) == 0
     }
-    #[inline]
-    fn hash(self) -> u64 {
-        mix(u64::from(self))
-    }
 }
 
-impl Key for u128 {
+impl HashKey for u128 {
     type Stored = [u64; 2];
-    const BITS: u8 = 128;
 
     #[inline]
     fn store(self) -> [u64; 2] {
@@ -82,6 +107,16 @@ impl Key for u128 {
     fn load([high, low]: [u64; 2]) -> Self {
         Self::from(high) << 64 | Self::from(low)
     }
+    #[inline]
+    fn hash(self) -> u64 {
+        let [high, low] = self.store();
+        mix(low ^ mix(high))
+    }
+}
+
+impl Key for u128 {
+    const BITS: u8 = 128;
+
     #[inline]
     fn window(self, depth: u8) -> u64 {
         (self << (depth & 127) >> 64) as u64
@@ -102,18 +137,13 @@ impl Key for u128 {
     fn agrees(self, other: Self, length: u8) -> bool {
         (self ^ other) >> 1 >> (127 - (length & 127)) == 0
     }
-    #[inline]
-    fn hash(self) -> u64 {
-        let [high, low] = self.store();
-        mix(low ^ mix(high))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::Key;
+    use super::{HashKey, Key};
 
     fn agrees_with_bits<K: Key>(a: K, b: K, length: u8, bit: impl Fn(K, u8) -> bool) {
         let same = (0..K::BITS).take_while(|i| bit(a, *i) == bit(b, *i)).count();

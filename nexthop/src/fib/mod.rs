@@ -1,13 +1,16 @@
 //! Longest-prefix match per VRF, for IPv4 and IPv6, as a persistent value.
 
+mod burst;
 mod content;
 mod entry;
 mod hosts;
 mod key;
 mod kids;
 mod node;
+mod prefetch;
 mod ranks;
 mod result;
+mod results;
 mod table;
 mod vrfs;
 

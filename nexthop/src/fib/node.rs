@@ -1,37 +1,31 @@
 //! The trie for prefixes shorter than a whole address.
 //!
 //! Each node decides eight bits. What it knows of its own lies in one allocation: the header with the
-//! starts of its runs, then the words that [`Content`] packs. A lookup reads the header, one run and one result per node, and carries
+//! starts of its runs, then the words that [`Content`] packs. A lookup reads the header and one run per node and carries
 //! the longest match down; so a route is stored once, in one node, and an edit touches that node and the
 //! path to it. A crowded slot has a child node; a child says itself at which depth it stands and under which
-//! bits, since the path to it is compressed.
+//! bits, since the path to it is compressed. Results are numbers in the table that all VRFs share.
 
+use arrayvec::ArrayVec;
 use triomphe::{Arc, ThinArc};
 
-use super::content::Content;
-use super::entry::{LONG_BITS, LONGS, Long, Run, Short};
+use super::content::{Content, Crowded, Layout, Words};
+use super::entry::{Hidden, LONG_BITS, Long, Run, Short};
 use super::key::Key;
-use super::kids::Kids;
-use super::ranks::Ranks;
+use super::kids::{Kids, slot_of};
+use super::prefetch::prefetch;
 
-/// Long routes in one slot before it gets a child.
-const LONGS_OF_SLOT: usize = 8;
-/// Routes in a child below which they become long routes of its parent again.
+/// A child with no more routes than this gives them back to its parent.
 const FOLD: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Head<K: Key> {
-    /// The first slot of each run.
-    runs: Ranks,
-    kids: Option<Kids<K>>,
-    /// The bits that all addresses below this node share: the first `depth`.
-    key: K::Stored,
-    /// How many of the words are results.
-    results: u16,
-    /// How many of the words behind are long routes.
-    longs: u8,
+    layout: Layout,
     /// A multiple of eight, below `K::BITS`.
     depth: u8,
+    /// The bits that all addresses below this node share: the first `depth`.
+    key: K::Stored,
+    kids: Kids<K>,
 }
 
 /// A node of the trie; a clone is the same node shared.
@@ -52,6 +46,26 @@ impl<K: Key> Route<K> {
     }
 }
 
+/// A prefix that covers an address: the number of its result, and above that its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match(u64);
+
+impl Match {
+    /// No prefix covers the address; no result has this number.
+    pub(crate) const NONE: Self = Self::new(u32::MAX, 0);
+
+    const fn new(result: u32, length: u8) -> Self {
+        Self((length as u64) << 32 | result as u64)
+    }
+    #[inline]
+    pub(crate) const fn result(self) -> u32 {
+        self.0 as u32
+    }
+    pub(crate) const fn length(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+}
+
 /// Where a route is in a node.
 enum Place {
     Short(Short),
@@ -66,18 +80,17 @@ enum Place {
 impl<K: Key> Node<K> {
     /// A node without routes that stands at `depth` under the first bits of `key`.
     pub(crate) fn new(key: K, depth: u8) -> Self {
-        Self::pack(key.masked(depth).store(), depth, &Content::empty(), None)
+        Self::pack(key.masked(depth).store(), depth, &Content::empty(), Kids::None)
     }
 
-    fn pack(key: K::Stored, depth: u8, content: &Content, kids: Option<Kids<K>>) -> Self {
-        let (runs, words) = content.pack();
-        let (results, longs) = (content.results() as u16, content.longs() as u8);
-        Self(ThinArc::from_header_and_slice(Head { runs, kids, key, results, longs, depth }, &words))
+    fn pack(key: K::Stored, depth: u8, content: &Content, kids: Kids<K>) -> Self {
+        let mut words = Words::new();
+        let layout = content.pack(&mut words);
+        Self(ThinArc::from_header_and_slice(Head { layout, depth, key, kids }, &words))
     }
 
     fn content(&self) -> Content {
-        let head = self.head();
-        Content::unpack(head.runs, usize::from(head.results), usize::from(head.longs), &self.0.slice)
+        Content::unpack(&self.head().layout, &self.0.slice)
     }
 
     fn head(&self) -> &Head<K> {
@@ -93,43 +106,78 @@ impl<K: Key> Node<K> {
         K::load(self.head().key)
     }
 
-    /// One step of a lookup: notes a longer match in `best` and returns the child to go on with. `best` is the result
-    /// as a word (0: none) and the length of its prefix.
+    /// Asks for the cache lines that a step is about to read.
     #[inline(always)]
-    pub(crate) fn step(&self, key: K, best: &mut (u64, u8)) -> Option<&Self> {
-        let (head, words) = (self.head(), &self.0.slice);
+    pub(crate) fn prefetch(&self) {
+        // The header, and the words behind it of all but large nodes.
+        let first = self.0.heap_ptr().cast::<u8>();
+        prefetch(first);
+        prefetch(first.wrapping_add(64));
+        prefetch(first.wrapping_add(128));
+    }
+
+    /// One step of a lookup: notes a longer match than `best` and returns the child that may know a longer one still.
+    #[inline(always)]
+    pub(crate) fn step(&self, key: K, best: &mut Match) -> Option<&Self> {
+        let head = self.head();
         if !key.agrees(K::load(head.key), head.depth) {
             return None;
         }
         let window = key.window(head.depth);
         let slot = (window >> 56) as u8;
-        // The first run begins at slot 0, so there is always one.
-        let index = head.runs.up_to(slot).wrapping_sub(1);
-        let (results, longs) = (usize::from(head.results), usize::from(head.longs));
-        let run = Run::from_bits((words.get(results + longs + index / 4)? >> (index % 4 * 16)) as u16);
-        if run.rank() > 0 {
-            *best = (*words.get(run.index())?, head.depth + run.rank() - 1);
-        }
-        if !run.more() {
-            return None;
-        }
-        if longs > 0 {
-            let longs = words.get(results..results + longs)?;
-            let first = longs.iter().filter(|long| Long::from_bits(**long) < Long::first_of(slot)).count();
-            let here = longs.get(first..)?.iter().map(|long| Long::from_bits(*long));
-            for long in here.take_while(|long| long.slot() == slot) {
-                if long.covers(window) {
-                    *best = (*words.get(long.index())?, head.depth + 8 + long.bits());
-                    break;
-                }
+        let (run, kid) = match &head.kids {
+            Kids::None => (self.run(slot), None),
+            Kids::Array(chunks) => {
+                let here = slot_of(chunks, slot);
+                (here.run, here.kid.as_ref())
+            }
+            list @ Kids::List(_) => (self.run(slot), list.get(slot)),
+        };
+        let covered = Match::new(run.index(), head.depth.wrapping_add(run.rank()).wrapping_sub(1));
+        // A select, not a branch: nobody could predict it.
+        *best = if run.rank() > 0 { covered } else { *best };
+        // A slot has a child or long routes, not both.
+        if run.more() && kid.is_none() {
+            let covers = |long: &Long| long.slot() == slot && long.covers(window);
+            if let Some(long) = self.longs().find(covers) {
+                *best = Match::new(long.index(), head.depth + 8 + long.bits());
             }
         }
-        head.kids.as_ref()?.get(slot)
+        kid
     }
 
-    /// The longest match: its result as a word, 0 if there is none, and its length.
-    pub(crate) fn lookup(&self, key: K) -> (u64, u8) {
-        let mut best = (0, 0);
+    /// What a slot shows.
+    #[inline(always)]
+    fn run(&self, slot: u8) -> Run {
+        let layout = &self.head().layout;
+        // The first run begins at slot 0, so there is always one.
+        let index = layout.runs.up_to(slot).wrapping_sub(1);
+        let word =
+            |per_word| self.0.slice.get(usize::from(layout.longs) + index / per_word).copied().unwrap_or(0);
+        if layout.wide {
+            Run::from_wide((word(2) >> (index % 2 * 32)) as u32)
+        } else {
+            Run::from_narrow((word(4) >> (index % 4 * 16)) as u16)
+        }
+    }
+
+    /// The long routes.
+    #[inline(always)]
+    fn longs(&self) -> impl Iterator<Item = Long> {
+        let longs = self.0.slice.iter().take(usize::from(self.head().layout.longs));
+        longs.map(|long| Long::from_bits(*long))
+    }
+
+    /// The hidden routes.
+    fn hidden(&self) -> impl Iterator<Item = Hidden> {
+        let layout = &self.head().layout;
+        let runs = layout.runs.len().div_ceil(if layout.wide { 2 } else { 4 });
+        self.0.slice.iter().skip(usize::from(layout.longs) + runs).map(|word| Hidden::from_bits(*word))
+    }
+
+    /// The longest match.
+    pub(crate) fn lookup(&self, key: K) -> Match {
+        let mut best = Match::NONE;
         let mut node = Some(self);
         while let Some(next) = node {
             node = next.step(key, &mut best);
@@ -138,26 +186,31 @@ impl<K: Key> Node<K> {
     }
 
     /// The result of exactly this route.
-    pub(crate) fn get(&self, route: Route<K>) -> Option<u64> {
+    pub(crate) fn get(&self, route: Route<K>) -> Option<u32> {
         match self.place(route) {
-            Place::Short(short) => self.content().short(short),
-            Place::Long { slot, window, bits } => {
-                match self.head().kids.as_ref().and_then(|kids| kids.get(slot)) {
-                    Some(kid) if kid.may_hold(route) => kid.get(route),
-                    Some(_) => None,
-                    None => self.content().long(window, bits),
-                }
+            Place::Short(short) => {
+                let mut shown = (short.slot..=short.last()).map(|slot| self.run(slot));
+                let shown = shown.find(|run| run.rank() == short.rank()).map(Run::index);
+                shown.or_else(|| self.hidden().find(|hidden| hidden.short() == short).map(Hidden::index))
             }
+            Place::Long { slot, window, bits } => match self.kid(slot) {
+                Some(kid) => kid.may_hold(route).then(|| kid.get(route))?,
+                None if bits > LONG_BITS => None,
+                None => {
+                    let long = Long::new(window, bits, 0);
+                    self.longs().find(|other| other.same_route(long)).map(Long::index)
+                }
+            },
         }
     }
 
     /// Sets the result of a route and returns the one it had.
-    pub(crate) fn insert(&mut self, route: Route<K>, result: u64) -> Option<u64> {
+    pub(crate) fn insert(&mut self, route: Route<K>, result: u32) -> Option<u32> {
         let (slot, window, bits) = match self.place(route) {
             Place::Short(short) => return self.edit(|content| content.set_short(short, result)),
             Place::Long { slot, window, bits } => (slot, window, bits),
         };
-        if self.has_kid(slot) {
+        if self.kid(slot).is_some() {
             return self.edit_kid(slot, |kid| {
                 if !kid.may_hold(route) {
                     kid.lift(route);
@@ -165,53 +218,58 @@ impl<K: Key> Node<K> {
                 kid.insert(route, result)
             });
         }
-        let content = self.content();
-        let known = bits <= LONG_BITS && content.long(window, bits).is_some();
-        if known || (bits <= LONG_BITS && content.longs_of(slot) < LONGS_OF_SLOT && content.longs() < LONGS) {
-            return self.edit(|content| content.set_long(window, bits, result));
+        if bits > LONG_BITS {
+            self.split(slot, route);
+            return self.insert(route, result);
         }
-        let crowded = if bits > LONG_BITS || content.longs_of(slot) >= LONGS_OF_SLOT {
-            slot
-        } else {
-            content.fullest_slot().unwrap_or(slot)
-        };
-        self.split(crowded, route);
-        self.insert(route, result)
+        match self.edit(|content| content.set_long(window, bits, result)) {
+            Ok(old) => old,
+            Err(Crowded(slot)) => {
+                self.split(slot, route);
+                self.insert(route, result)
+            }
+        }
     }
 
-    /// Removes a route and returns its result.
-    pub(crate) fn remove(&mut self, route: Route<K>) -> Option<u64> {
-        // Looked up first, so that a miss copies nothing.
-        let result = self.get(route)?;
+    /// Removes a route and returns its result. If there is no such route, nodes on the way may be copied for nothing.
+    pub(crate) fn remove(&mut self, route: Route<K>) -> Option<u32> {
         match self.place(route) {
-            Place::Short(short) => {
-                self.edit(|content| content.remove_short(short));
-            }
-            Place::Long { slot, .. } if self.has_kid(slot) => {
-                self.edit_kid(slot, |kid| kid.remove(route));
-                self.settle(slot);
-            }
-            Place::Long { window, bits, .. } => {
-                self.edit(|content| content.remove_long(window, bits));
-            }
+            Place::Short(short) => self.edit(|content| content.remove_short(short)),
+            Place::Long { slot, window, bits } => match self.kid(slot) {
+                Some(kid) if kid.may_hold(route) => {
+                    let result = self.edit_kid(slot, |kid| kid.remove(route));
+                    self.settle(slot);
+                    result
+                }
+                Some(_) => None,
+                None if bits > LONG_BITS => None,
+                None => self.edit(|content| content.remove_long(window, bits)),
+            },
         }
-        Some(result)
     }
 
     /// Whether there is no route in or below the node.
     pub(crate) fn is_empty(&self) -> bool {
-        self.head().results == 0 && self.head().kids.is_none()
+        self.head().layout.routes == 0 && self.head().kids.is_none()
+    }
+
+    /// Tells the result of every route in and below the node.
+    pub(crate) fn for_each_result(&self, tell: &mut impl FnMut(u32)) {
+        let content = self.content();
+        content.shorts().for_each(|(_, result)| tell(result));
+        content.longs().iter().for_each(|long| tell(long.index()));
+        self.head().kids.for_each(|kid| kid.for_each_result(tell));
     }
 
     /// Bytes of this node and all below, without what the allocator adds.
     pub(crate) fn memory(&self) -> usize {
         // The reference count and the length stand with the header.
         let own = size_of::<Head<K>>() + 16 + size_of_val(&self.0.slice);
-        own + self.head().kids.as_ref().map_or(0, Kids::memory)
+        own + self.head().kids.memory()
     }
 
-    fn has_kid(&self, slot: u8) -> bool {
-        self.head().kids.as_ref().is_some_and(|kids| kids.get(slot).is_some())
+    fn kid(&self, slot: u8) -> Option<&Self> {
+        self.head().kids.get(slot)
     }
 
     /// Whether the route belongs to this node or below it, this node being a child: more bits, the same ones first.
@@ -239,13 +297,13 @@ impl<K: Key> Node<K> {
         self.adopt(slot, above);
     }
 
-    /// Gives the long routes of `slot` to a child, deep enough to be of use and not too deep for `route`, which comes next if it
-    /// is of that slot.
+    /// Gives the long routes of `slot` to a child; if there are none, the child is one for `route`.
     fn split(&mut self, slot: u8, route: Route<K>) {
         let (depth, key) = (self.depth(), self.key());
         let longs = self.edit(|content| content.take_longs(slot));
-        let routes = longs.iter().map(|(window, bits, result)| {
-            (Route { key: key.with_window(depth, *window), length: depth + 8 + bits }, *result)
+        let routes = longs.iter().map(|long| {
+            let key = key.with_window(depth, long.window());
+            (Route { key, length: depth + 8 + long.bits() }, long.index())
         });
         let first = routes.clone().next().map_or(route, |(first, _)| first);
         let mut shared = first.depth();
@@ -259,41 +317,44 @@ impl<K: Key> Node<K> {
         self.adopt(slot, kid);
     }
 
-    /// After a removal below: a child that is empty goes, one with a single child of its own gives way to it, one with few routes
-    /// gives them back.
+    /// After a removal below: a child that is empty goes, one with a single child and nothing else gives way to it, one with few
+    /// routes gives them back.
     fn settle(&mut self, slot: u8) {
-        let Some(kid) = self.head().kids.as_ref().and_then(|kids| kids.get(slot)).cloned() else { return };
-        if kid.is_empty() {
+        let Some(kid) = self.kid(slot) else { return };
+        let routes = usize::from(kid.head().layout.routes);
+        let kids = &kid.head().kids;
+        if kids.is_none() && routes == 0 {
             self.orphan(slot);
-        } else if kid.head().results == 0 {
-            if let Some(only) = kid.head().kids.as_ref().and_then(Kids::only) {
-                self.adopt(slot, only.clone());
-            }
-        } else if kid.head().kids.is_none() && usize::from(kid.head().results) <= FOLD {
+        } else if kids.is_none() && routes <= FOLD {
+            let kid = kid.clone();
             self.fold(slot, &kid);
+        } else if let Some(only) = kids.only().filter(|_| routes == 0).cloned() {
+            self.adopt(slot, only);
         }
     }
 
-    /// Makes the routes of a child without children long routes again if they are few and fit.
+    /// Makes the few routes of a child without children long routes again, if there is room for them.
     fn fold(&mut self, slot: u8, kid: &Self) {
-        let (content, depth) = (kid.content(), self.depth());
-        let room = LONGS - usize::from(self.head().longs);
+        let (own, content) = (self.content(), kid.content());
         let (from, key) = (kid.depth(), kid.key());
-        let shorts = content.iter_shorts().map(|(short, result)| {
+        let shorts = content.shorts().map(|(short, result)| {
             (key.with_window(from, u64::from(short.slot) << 56), from + short.bits, result)
         });
         let longs = content
-            .iter_longs()
-            .map(|(window, bits, result)| (key.with_window(from, window), from + 8 + bits, result));
-        let mut routes = shorts.chain(longs);
-        let few: arrayvec::ArrayVec<_, FOLD> = routes.by_ref().take(FOLD.min(room)).collect();
-        if routes.next().is_some() || few.iter().any(|(_, length, _)| *length > depth + 8 + LONG_BITS) {
+            .longs()
+            .iter()
+            .map(|long| (key.with_window(from, long.window()), from + 8 + long.bits(), long.index()));
+        let depth = self.depth() + 8;
+        let routes: ArrayVec<_, FOLD> = shorts.chain(longs).take(FOLD).collect();
+        if routes.len() > own.room() || routes.iter().any(|(_, length, _)| *length > depth + LONG_BITS) {
             return;
         }
         self.orphan(slot);
+        let window = |key: K| key.window(depth - 8);
         self.edit(|content| {
-            for (key, length, result) in &few {
-                content.set_long(key.window(depth), length - depth - 8, *result);
+            for (key, length, result) in routes {
+                // There is room.
+                let _ = content.set_long(window(key), length - depth, result);
             }
         });
     }
@@ -303,15 +364,16 @@ impl<K: Key> Node<K> {
         let mut content = self.content();
         let result = change(&mut content);
         let (key, depth) = (self.head().key, self.depth());
-        let kids = self.take_kids();
+        let mut kids = self.take_kids();
+        kids.show(content.slots());
         *self = Self::pack(key, depth, &content, kids);
         result
     }
 
     /// The children, out of a node that is about to be replaced.
-    fn take_kids(&mut self) -> Option<Kids<K>> {
+    fn take_kids(&mut self) -> Kids<K> {
         self.0.with_arc_mut(|node| match Arc::get_mut(node) {
-            Some(unique) => unique.header_mut().kids.take(),
+            Some(unique) => std::mem::replace(&mut unique.header_mut().kids, Kids::None),
             None => node.header().kids.clone(),
         })
     }
@@ -332,26 +394,21 @@ impl<K: Key> Node<K> {
 
     /// Changes the child of `slot`, which must have one.
     fn edit_kid<R: Default>(&mut self, slot: u8, change: impl FnOnce(&mut Self) -> R) -> R {
-        self.with_head(|head| match &mut head.kids {
-            Some(kids) => kids.edit(slot, change),
-            None => R::default(),
-        })
+        self.with_head(|head| head.kids.edit(slot, change))
     }
 
     /// Sets the child of `slot`.
     fn adopt(&mut self, slot: u8, kid: Self) {
-        if !self.has_kid(slot) {
+        if self.kid(slot).is_none() {
             self.edit(|content| content.set_more(slot, true));
         }
-        self.with_head(|head| match &mut head.kids {
-            Some(kids) => kids.set(slot, kid),
-            None => head.kids = Some(Kids::of(slot, kid)),
-        });
+        let content = self.content();
+        self.with_head(|head| head.kids.set(slot, kid, content.slots()));
     }
 
     /// Removes the child of `slot`.
     fn orphan(&mut self, slot: u8) {
-        self.with_head(|head| head.kids = head.kids.take().and_then(|kids| kids.without(slot)));
+        self.with_head(|head| head.kids.remove(slot));
         self.edit(|content| content.set_more(slot, false));
     }
 }

@@ -2,13 +2,12 @@
 
 use packet::VrfId;
 
+use super::burst::{self, BURST};
 use super::result::FibResult;
+use super::results::Results;
 use super::table::Table;
 use crate::paged::Paged;
 use crate::prefix::Prefix;
-
-/// Lookups that are interleaved: as many as a burst has packets.
-const BURST: usize = 64;
 
 /// One VRF. 48 bytes while it has no routes.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +25,7 @@ struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Vrfs {
     rows: Paged<Row, 16>,
+    results: Results,
 }
 
 impl Vrfs {
@@ -46,7 +46,10 @@ impl Vrfs {
 
     /// Removes a VRF with all its routes; false if it is not there.
     pub fn delete(&mut self, vrf: VrfId) -> bool {
-        self.rows.remove(u32::from(vrf.0)).is_some()
+        let Some(row) = self.rows.remove(u32::from(vrf.0)) else { return false };
+        row.v4.release(&mut self.results);
+        row.v6.release(&mut self.results);
+        true
     }
 
     /// Whether the VRF is there.
@@ -99,16 +102,20 @@ impl Vrfs {
     }
 
     /// Sets what a prefix leads to and returns what it led to before. Adds the VRF if it is not there.
+    ///
+    /// Prefixes shorter than an address can lead to 2^27 (134 million) different results in all; beyond that the
+    /// prefix keeps what it led to.
     pub fn insert(&mut self, vrf: VrfId, prefix: Prefix, result: FibResult) -> Option<FibResult> {
         self.add(vrf);
         let row = self.rows.get_mut(u32::from(vrf.0))?;
+        let (results, length) = (&mut self.results, prefix.length());
         let old = if prefix.is_v6() {
-            row.v6.insert(prefix.bits6(), prefix.length(), result)
+            row.v6.insert(results, prefix.bits6(), length, result)
         } else {
-            row.v4.insert(prefix.bits4(), prefix.length(), result)
+            row.v4.insert(results, prefix.bits4(), length, result)
         };
-        row.routes += u32::from(old.is_none());
-        old
+        row.routes += u32::from(old == Ok(None));
+        old.unwrap_or(None)
     }
 
     /// Removes a prefix and returns what it led to; what it covered or was covered by stays.
@@ -116,13 +123,13 @@ impl Vrfs {
         // Looked up first, so that a miss copies nothing.
         self.get_exact(vrf, prefix)?;
         let row = self.rows.get_mut(u32::from(vrf.0))?;
-        let old = if prefix.is_v6() {
-            row.v6.remove(prefix.bits6(), prefix.length())
+        row.routes -= 1;
+        let (results, length) = (&mut self.results, prefix.length());
+        if prefix.is_v6() {
+            row.v6.remove(results, prefix.bits6(), length)
         } else {
-            row.v4.remove(prefix.bits4(), prefix.length())
-        };
-        row.routes -= u32::from(old.is_some());
-        old
+            row.v4.remove(results, prefix.bits4(), length)
+        }
     }
 
     /// What exactly this prefix leads to.
@@ -130,9 +137,9 @@ impl Vrfs {
     pub fn get_exact(&self, vrf: VrfId, prefix: Prefix) -> Option<FibResult> {
         let row = self.row(vrf)?;
         if prefix.is_v6() {
-            row.v6.get(prefix.bits6(), prefix.length())
+            row.v6.get(&self.results, prefix.bits6(), prefix.length())
         } else {
-            row.v4.get(prefix.bits4(), prefix.length())
+            row.v4.get(&self.results, prefix.bits4(), prefix.length())
         }
     }
 
@@ -151,30 +158,44 @@ impl Vrfs {
     /// The longest match for an IPv4 address and the length of its prefix.
     #[must_use]
     pub fn lookup4_len(&self, vrf: VrfId, address: u32) -> Option<(FibResult, u8)> {
-        self.row(vrf)?.v4.lookup(address)
+        self.row(vrf)?.v4.lookup(&self.results, address)
     }
 
     /// The longest match for an IPv6 address and the length of its prefix.
     #[must_use]
     pub fn lookup6_len(&self, vrf: VrfId, address: u128) -> Option<(FibResult, u8)> {
-        self.row(vrf)?.v6.lookup(address)
+        self.row(vrf)?.v6.lookup(&self.results, address)
     }
 
     /// [`lookup4`](Self::lookup4) for many addresses at once: memory is asked for ahead. Stops at the shorter slice.
+    #[inline]
     pub fn lookup_burst4(&self, keys: &[(VrfId, u32)], results: &mut [Option<FibResult>]) {
         for (keys, results) in keys.chunks(BURST).zip(results.chunks_mut(BURST)) {
-            for ((vrf, address), result) in keys.iter().zip(results) {
-                *result = self.lookup4(*vrf, *address);
-            }
+            let mut row = self.neighbouring_rows();
+            let tables = keys.iter().map(|(vrf, address)| (row(*vrf).map(|row| &row.v4), *address));
+            burst::lookup(tables, &self.results, results);
         }
     }
 
     /// [`lookup6`](Self::lookup6) for many addresses at once: memory is asked for ahead. Stops at the shorter slice.
+    #[inline]
     pub fn lookup_burst6(&self, keys: &[(VrfId, u128)], results: &mut [Option<FibResult>]) {
         for (keys, results) in keys.chunks(BURST).zip(results.chunks_mut(BURST)) {
-            for ((vrf, address), result) in keys.iter().zip(results) {
-                *result = self.lookup6(*vrf, *address);
+            let mut row = self.neighbouring_rows();
+            let tables = keys.iter().map(|(vrf, address)| (row(*vrf).map(|row| &row.v6), *address));
+            burst::lookup(tables, &self.results, results);
+        }
+    }
+
+    /// Finds rows, at once if it is the same as before.
+    #[inline]
+    fn neighbouring_rows<'a>(&'a self) -> impl FnMut(VrfId) -> Option<&'a Row> {
+        let mut last = (VrfId(0), self.row(VrfId(0)));
+        move |vrf| {
+            if vrf != last.0 {
+                last = (vrf, self.row(vrf));
             }
+            last.1
         }
     }
 
