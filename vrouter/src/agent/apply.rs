@@ -16,7 +16,11 @@ use crate::control::{
 /// Batches of one client that may be on their way; then it waits for answers.
 pub(super) const IN_FLIGHT: usize = 16;
 
-pub(super) fn answers(control: Handle, owner: Owner, batches: Streaming<v1::Batch>) -> Answers<v1::BatchResult> {
+pub(super) fn answers(
+    control: Handle,
+    owner: Owner,
+    batches: Streaming<v1::Batch>,
+) -> Answers<v1::BatchResult> {
     let (submitted, pending) = mpsc::channel(IN_FLIGHT);
     tokio::spawn(submit(control, owner, batches, submitted));
     spawn(|answers| answer(pending, answers))

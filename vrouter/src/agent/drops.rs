@@ -28,7 +28,8 @@ impl Ring {
         dataplane: &dyn Dataplane,
         request: v1::ListDropsRequest,
     ) -> Result<Answers<v1::DropSample>, Status> {
-        if !request.reason.is_empty() && !DropReason::ALL.iter().any(|reason| reason.name() == request.reason) {
+        if !request.reason.is_empty() && !DropReason::ALL.iter().any(|reason| reason.name() == request.reason)
+        {
             return Err(Status::invalid_argument(format!("reason: {:?} is no drop reason", request.reason)));
         }
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,10 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use agent_api::v1;
-use flow::{
-    FlowKey, FlowTable, HalfView, ScopeKind, SessionView, Verdict,
-    timeouts::Ticks,
-};
+use flow::{FlowKey, FlowTable, HalfView, ScopeKind, SessionView, Verdict, timeouts::Ticks};
 use packet::{Address, InterfaceId, VrfId};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -15,16 +12,22 @@ use super::{
     Agent, Answers,
     stream::{WAITING, answered, chunks, ready},
 };
-use crate::{datapath::{Leaf, Now}, tables::Tables};
+use crate::{
+    datapath::{Leaf, Now},
+    tables::Tables,
+};
 
 /// Flows of one message.
 const CHUNK: usize = 1000;
 
-pub(super) fn list(agent: &Agent, request: v1::ListFlowsRequest) -> Result<Answers<v1::ListFlowsResponse>, Status> {
+pub(super) fn list(
+    agent: &Agent,
+    request: v1::ListFlowsRequest,
+) -> Result<Answers<v1::ListFlowsResponse>, Status> {
     let filter = Filter::of(&request)?;
     let Some(table) = agent.dataplane.flows() else { return Ok(ready(std::iter::empty())) };
     let tables = agent.control.tables();
-    let now = Ticks(Now { milliseconds: agent.dataplane.milliseconds() }.tick());
+    let now = Now { milliseconds: agent.dataplane.milliseconds() }.tick();
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || send(&table, &tables, &filter, now, &sender));
     Ok(answered(receiver))
@@ -57,7 +60,8 @@ struct Filter {
 
 impl Filter {
     fn of(request: &v1::ListFlowsRequest) -> Result<Self, Status> {
-        let out = |field: &str, value: u32| Status::invalid_argument(format!("{field}: {value} is out of range"));
+        let out =
+            |field: &str, value: u32| Status::invalid_argument(format!("{field}: {value} is out of range"));
         let sixteen = |field: &'static str, value: Option<u32>| {
             value.map(|value| u16::try_from(value).map_err(|_| out(field, value))).transpose()
         };
@@ -73,8 +77,7 @@ impl Filter {
                 })
             }
         };
-        let protocol =
-            u8::try_from(request.protocol).map_err(|_| out("protocol", request.protocol))?;
+        let protocol = u8::try_from(request.protocol).map_err(|_| out("protocol", request.protocol))?;
         Ok(Self {
             interface: sixteen("interface", request.interface)?.map(InterfaceId),
             vrf: sixteen("vrf", request.vrf)?.map(VrfId),
@@ -91,7 +94,9 @@ impl Filter {
         self.protocol.is_none_or(|protocol| session.forward.key.protocol == protocol)
             && self.interface.is_none_or(|id| any(&|half| half.key.scope.interface() == Some(id)))
             && self.vrf.is_none_or(|vrf| any(&|half| vrf_of(tables, &half.key) == Some(vrf)))
-            && self.port.is_none_or(|port| any(&|half| half.key.src_port == port || half.key.dst_port == port))
+            && self
+                .port
+                .is_none_or(|port| any(&|half| half.key.src_port == port || half.key.dst_port == port))
             && self.address.is_none_or(|(v6, address)| {
                 any(&|half| {
                     let (key, new) = (&half.key, &half.translation);
@@ -119,13 +124,14 @@ pub(super) fn entry(tables: &Tables, session: &SessionView, now: Ticks) -> v1::F
     let rule = if session.pinned { "pinned".to_owned() } else { rules.join(", ") };
     let since = |then: Ticks| u32::try_from(now.elapsed_since(then).as_millis()).unwrap_or(u32::MAX);
     v1::FlowEntry {
-        index: index(session),
+        index: session.session.session.number(),
         forward: Some(half(tables, &session.forward)),
         reverse: session.reverse.as_ref().map(|reverse| half(tables, reverse)),
         action: action.to_owned(),
         reason: reason.to_owned(),
         rule,
-        tcp_state: if session.forward.key.protocol == 6 { session.connection().name() } else { "" }.to_owned(),
+        tcp_state: if session.forward.key.protocol == 6 { session.connection().name() } else { "" }
+            .to_owned(),
         idle_ms: since(session.last_seen()),
         age_ms: since(session.created),
     }

@@ -27,15 +27,18 @@ pub(super) fn owner<T>(request: &Request<T>) -> Result<Owner, Status> {
 
 /// The first URI, DNS name or e-mail address among the subject's alternative names, in this order.
 fn subject(certificate: &[u8]) -> Result<String, Status> {
-    let (_, certificate) =
-        X509Certificate::from_der(certificate).map_err(|_| unknown("the client's certificate is malformed"))?;
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|_| unknown("the client's certificate is malformed"))?;
     let names = certificate.subject_alternative_name();
     let names = names.map_err(|_| unknown("the client's certificate has malformed alternative names"))?;
     let names: Vec<&GeneralName<'_>> =
         names.map(|names| names.value.general_names.iter().collect()).unwrap_or_default();
     let uri = names.iter().find_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
-    let dns = names.iter().find_map(|name| if let GeneralName::DNSName(dns) = name { Some(*dns) } else { None });
-    let mail = names.iter().find_map(|name| if let GeneralName::RFC822Name(mail) = name { Some(*mail) } else { None });
+    let dns =
+        names.iter().find_map(|name| if let GeneralName::DNSName(dns) = name { Some(*dns) } else { None });
+    let mail = names
+        .iter()
+        .find_map(|name| if let GeneralName::RFC822Name(mail) = name { Some(*mail) } else { None });
     let name = uri.or(dns).or(mail);
     name.map(str::to_owned)
         .ok_or_else(|| unknown("the client's certificate has no URI, DNS or e-mail alternative name"))

@@ -18,7 +18,10 @@ const CHUNK: usize = 1000;
 /// How long one generation is held for a client that reads slowly; then the list goes on in the newest.
 const HELD: Duration = Duration::from_secs(1);
 
-pub(super) async fn objects(control: Handle, request: v1::ListRequest) -> Result<Answers<v1::ListResponse>, Status> {
+pub(super) async fn objects(
+    control: Handle,
+    request: v1::ListRequest,
+) -> Result<Answers<v1::ListResponse>, Status> {
     let filter = Filter::of(request)
         .map_err(|(field, message)| Status::invalid_argument(format!("{field}: {message}")))?;
     let first = control.snapshot(filter.kind()).await.map_err(|fault| status(&fault))?;
@@ -27,7 +30,8 @@ pub(super) async fn objects(control: Handle, request: v1::ListRequest) -> Result
         let (mut snapshot, mut after) = (first, None);
         loop {
             let (filter_now, sender_now) = (filter.clone(), sender.clone());
-            let sent = tokio::task::spawn_blocking(move || send(&snapshot, &filter_now, after, &sender_now)).await;
+            let sent =
+                tokio::task::spawn_blocking(move || send(&snapshot, &filter_now, after, &sender_now)).await;
             match sent {
                 Ok(Sent::Until(cursor)) => after = Some(cursor),
                 Ok(Sent::All) | Err(_) => return,

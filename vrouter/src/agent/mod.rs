@@ -110,12 +110,18 @@ impl agent_server::Agent for Agent {
     type ListDropsStream = Answers<v1::DropSample>;
     type PacketInStream = Answers<v1::PacketInMessage>;
 
-    async fn apply(&self, request: Request<Streaming<v1::Batch>>) -> Result<Response<Self::ApplyStream>, Status> {
+    async fn apply(
+        &self,
+        request: Request<Streaming<v1::Batch>>,
+    ) -> Result<Response<Self::ApplyStream>, Status> {
         let owner = identity::owner(&request)?;
         Ok(Response::new(apply::answers(self.control.clone(), owner, request.into_inner())))
     }
 
-    async fn sync(&self, request: Request<Streaming<v1::SyncRequest>>) -> Result<Response<Self::SyncStream>, Status> {
+    async fn sync(
+        &self,
+        request: Request<Streaming<v1::SyncRequest>>,
+    ) -> Result<Response<Self::SyncStream>, Status> {
         let owner = identity::owner(&request)?;
         Ok(Response::new(sync::answers(self.control.clone(), owner, request.into_inner())))
     }
@@ -147,7 +153,10 @@ impl agent_server::Agent for Agent {
         list::neighbours(&self.control, request.into_inner()).await.map(Response::new)
     }
 
-    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
         explain::explain(self, request.into_inner()).map(Response::new)
     }
 

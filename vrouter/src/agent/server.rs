@@ -67,7 +67,9 @@ pub enum ListenError {
         error: io::Error,
     },
     /// TCP beyond the machine without certificates.
-    #[error("tcp://{0}: beyond loopback the API is served with certificates only: set tls_certificate, tls_key and tls_client_ca")]
+    #[error(
+        "tcp://{0}: beyond loopback the API is served with certificates only: set tls_certificate, tls_key and tls_client_ca"
+    )]
     Plain(SocketAddr),
     /// Certificates that are none.
     #[error("tcp://{0}: certificate, key or client CA cannot be used: {1}")]
@@ -180,7 +182,7 @@ impl Listeners {
             }
         }
         while let Some(ended) = serving.join_next().await {
-            ended.map_err(|error| failed(&error))?.map_err(|error| ServeError(error))?;
+            ended.map_err(|error| failed(&error))?.map_err(ServeError)?;
         }
         drop(files);
         Ok(())
@@ -193,7 +195,11 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn serve_unix(router: Router, listener: StdUnixListener, stop: watch::Receiver<bool>) -> Result<(), String> {
+async fn serve_unix(
+    router: Router,
+    listener: StdUnixListener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), String> {
     let listener = UnixListener::from_std(listener).map_err(|error| error.to_string())?;
     let serving = router.serve_with_incoming(UnixListenerStream::new(listener));
     tokio::select! {
@@ -202,7 +208,11 @@ async fn serve_unix(router: Router, listener: StdUnixListener, stop: watch::Rece
     }
 }
 
-async fn serve_tcp(router: Router, listener: StdTcpListener, stop: watch::Receiver<bool>) -> Result<(), String> {
+async fn serve_tcp(
+    router: Router,
+    listener: StdTcpListener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), String> {
     let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
     let serving = router.serve_with_incoming(TcpListenerStream::new(listener));
     tokio::select! {

@@ -94,7 +94,10 @@ const SYN: u8 = 0x02;
 
 type Tcp = PacketBuilderStep<etherparse::TcpHeader>;
 
-const TCP_FLAGS: [(u8, fn(Tcp) -> Tcp); 6] = [
+/// A flag's bit, and how the builder sets it.
+type Flag = (u8, fn(Tcp) -> Tcp);
+
+const TCP_FLAGS: [Flag; 6] = [
     (0x01, |tcp| tcp.fin()),
     (SYN, |tcp| tcp.syn()),
     (0x04, |tcp| tcp.rst()),

@@ -9,7 +9,10 @@ use crate::{
     tables::{Interface, Tables},
 };
 
-pub(super) async fn stats(agent: &Agent, request: v1::StatsRequest) -> Result<v1::StatsResponse, tonic::Status> {
+pub(super) async fn stats(
+    agent: &Agent,
+    request: v1::StatsRequest,
+) -> Result<v1::StatsResponse, tonic::Status> {
     let all = !(request.interfaces || request.drops || request.workers || request.tables);
     let tables = agent.control.tables();
     let workers = agent.dataplane.workers();
@@ -98,12 +101,20 @@ fn drops(tables: &Tables, workers: &[WorkerReport]) -> Vec<v1::DropStats> {
         // Totals are read last, so that no packet seems to be missing from them.
         let mut known = 0;
         for row in rows(tables) {
-            let packets = row.counters.iter().filter_map(|worker| worker.drops.get(index)).map(sync::Counter::get).sum();
+            let packets = row
+                .counters
+                .iter()
+                .filter_map(|worker| worker.drops.get(index))
+                .map(sync::Counter::get)
+                .sum();
             known += packets;
             add(packets, row.id);
         }
-        let all: u64 =
-            workers.iter().filter_map(|worker| worker.counters.drops.get(index)).map(sync::Counter::get).sum();
+        let all: u64 = workers
+            .iter()
+            .filter_map(|worker| worker.counters.drops.get(index))
+            .map(sync::Counter::get)
+            .sum();
         add(all.saturating_sub(known), InterfaceId(0));
     }
     drops
@@ -111,7 +122,8 @@ fn drops(tables: &Tables, workers: &[WorkerReport]) -> Vec<v1::DropStats> {
 
 fn worker(index: usize, report: &WorkerReport) -> v1::WorkerStats {
     let counters = &report.counters;
-    let queue = |&(interface, queue): &(InterfaceId, u32)| v1::WorkerQueue { interface: interface.0.into(), queue };
+    let queue =
+        |&(interface, queue): &(InterfaceId, u32)| v1::WorkerQueue { interface: interface.0.into(), queue };
     v1::WorkerStats {
         worker: u32::try_from(index).unwrap_or(u32::MAX),
         core: report.core.and_then(|core| i32::try_from(core).ok()).unwrap_or(-1),

@@ -19,9 +19,14 @@ use crate::control::{
 
 type Sender = mpsc::Sender<Result<v1::SyncResponse, Status>>;
 
-pub(super) fn answers(control: Handle, owner: Owner, steps: Streaming<v1::SyncRequest>) -> Answers<v1::SyncResponse> {
+pub(super) fn answers(
+    control: Handle,
+    owner: Owner,
+    steps: Streaming<v1::SyncRequest>,
+) -> Answers<v1::SyncResponse> {
     spawn(|answers| async move {
-        let mut session = Session { control, owner, replay: None, pending: VecDeque::new(), refused: 0, answers };
+        let mut session =
+            Session { control, owner, replay: None, pending: VecDeque::new(), refused: 0, answers };
         if let Err(status) = session.run(steps).await {
             // Nobody listens any more if this fails, and nothing was swept.
             let _ = session.answers.send(Err(status)).await;
@@ -54,7 +59,10 @@ impl Session {
                 // Without close nothing is swept.
                 return self.answer_all().await;
             };
-            match request.step.ok_or_else(|| Status::invalid_argument("a step is needed: open, batch or close"))? {
+            match request
+                .step
+                .ok_or_else(|| Status::invalid_argument("a step is needed: open, batch or close"))?
+            {
                 Step::Open(open) => self.open(&open).await?,
                 Step::Batch(batch) => self.batch(batch).await?,
                 Step::Close(_) => self.close().await?,
@@ -71,7 +79,8 @@ impl Session {
             return Err(Status::invalid_argument("kinds: one of them is no kind of object"));
         }
         self.refused = 0;
-        self.replay = Some(self.control.open_replay(&self.owner, kinds).await.map_err(|fault| status(&fault))?);
+        self.replay =
+            Some(self.control.open_replay(&self.owner, kinds).await.map_err(|fault| status(&fault))?);
         Ok(())
     }
 

@@ -72,12 +72,6 @@ impl Filter {
         }
         Ok(Self { kind, vrf: request.vrf, owner: request.owner, id: request.id, prefix })
     }
-
-    /// The kind of object that is wanted.
-    #[must_use]
-    pub const fn kind(&self) -> Kind {
-        self.kind
-    }
 }
 
 impl<P: Ports> Control<P> {
@@ -133,7 +127,9 @@ impl Snapshot {
                 && filter.id.is_none_or(|id| number(key) == Some(id))
                 && filter.vrf.is_none_or(|vrf| self.vrf_of(record).is_some_and(|own| u32::from(own.0) == vrf))
         });
-        Box::new(wanted.map(move |(key, record)| (ObjectCursor(*key), self.entry(key, record, counts.as_ref()))))
+        Box::new(
+            wanted.map(move |(key, record)| (ObjectCursor(*key), self.entry(key, record, counts.as_ref()))),
+        )
     }
 
     /// The VRF an object belongs to; a flow to its interface's.
@@ -148,7 +144,8 @@ impl Snapshot {
         &'a self,
         filter: &'a Filter,
         owner: Option<NameId>,
-    ) -> impl Iterator<Item = v1::Entry> + 'a {
+        after: Option<ObjectCursor>,
+    ) -> impl Iterator<Item = (ObjectCursor, v1::Entry)> + 'a {
         let vrf = filter.vrf.map(|vrf| VrfId(u16::try_from(vrf).unwrap_or(u16::MAX)));
         let absent = filter.vrf.is_some_and(|vrf| vrf > u32::from(u16::MAX));
         let first = match (vrf, filter.prefix) {
@@ -159,7 +156,10 @@ impl Snapshot {
             Some(ObjectCursor(ObjectKey::Route(seen))) => Some(seen),
             _ => None,
         };
-        let paths = self.routes.from(&seen.unwrap_or(first)).take_while(move |(key, _)| vrf.is_none_or(|vrf| key.vrf == vrf));
+        let paths = self
+            .routes
+            .from(&seen.unwrap_or(first))
+            .take_while(move |(key, _)| vrf.is_none_or(|vrf| key.vrf == vrf));
         let wanted = paths.filter(move |(key, path)| {
             !absent
                 && Some(**key) != seen

@@ -22,7 +22,7 @@ mod replay;
 mod sorted;
 mod store;
 mod text;
-mod thread;
+pub mod thread;
 mod watch;
 
 pub use batch::Limits;

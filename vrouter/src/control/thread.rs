@@ -16,8 +16,6 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use packet::{Address, InterfaceId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::tables::Tables;
-
 use super::{Code, Control, Fault, Owner, Ports, Replay, Shown, Snapshot, Swept, Watchers};
 use crate::tables::Tables;
 
@@ -85,7 +83,6 @@ enum Command {
     Apply(Owner, v1::Batch, oneshot::Sender<v1::BatchResult>),
     Open(Owner, Vec<Kind>, oneshot::Sender<Result<Replay, Fault>>),
     Close(Replay, oneshot::Sender<Result<Swept, Fault>>),
-    Tables(oneshot::Sender<Arc<Tables>>),
     Snapshot(Kind, oneshot::Sender<Snapshot>),
     Neighbours(Option<InterfaceId>, oneshot::Sender<Vec<v1::Neighbour>>),
     PacketOut(v1::PacketOutMessage, oneshot::Sender<bool>),
@@ -127,33 +124,32 @@ impl Handle {
 
     /// Applies a batch; the answer comes when every worker uses it.
     pub async fn apply(&self, owner: &Owner, batch: v1::Batch) -> v1::BatchResult {
-        self.submit(owner, batch).await.await
+        self.submit(owner, batch).await.result().await
     }
 
-    /// Queues a batch behind those before it and returns its answer to come, so that several batches of one
-    /// client can go into one generation. Waits while the queue is full.
-    pub async fn submit(
-        &self,
-        owner: &Owner,
-        batch: v1::Batch,
-    ) -> impl Future<Output = v1::BatchResult> + Send + 'static + use<> {
+    /// Queues a batch, when there is room. Batches are taken in the order in which they are submitted, so that
+    /// several of one client can go into one generation.
+    pub async fn submit(&self, owner: &Owner, batch: v1::Batch) -> Pending {
         let id = batch.id;
-        let room = Arc::clone(&self.room).acquire_owned().await;
-        let (sender, receiver) = oneshot::channel();
-        // If the thread is gone, so is the sender, and the receiver says it.
-        let _ = self.commands.send(Command::Apply(owner.clone(), batch, sender));
-        async move {
-            let _room = room;
-            receiver.await.unwrap_or_else(|_| gone().into_result(id, 0))
-        }
+        let (answer, receiver) = oneshot::channel();
+        let room = Arc::clone(&self.room).acquire_owned().await.ok();
+        // If nobody is there, the answer says so.
+        let _ = self.commands.send(Command::Apply(owner.clone(), batch, answer));
+        Pending { id, receiver, result: None, _room: room }
     }
 
-    /// The tables in effect.
+    /// The tables as they were last published.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        self.shown.get()
+    }
+
+    /// Entries and capacity of every table.
     ///
     /// # Errors
     /// The control thread is gone.
-    pub async fn tables(&self) -> Result<Arc<Tables>, Fault> {
-        self.ask(Command::Tables).await
+    pub async fn table_stats(&self) -> Result<Vec<v1::TableStats>, Fault> {
+        self.ask(Command::TableStats).await
     }
 
     /// Opens a replay.
@@ -358,9 +354,6 @@ impl<P: Ports, W: Workers> Loop<P, W> {
             }
             Command::Close(replay, answer) => {
                 self.answers.push(Answer::Swept(self.control.close_replay(&replay), answer));
-            }
-            Command::Tables(answer) => {
-                let _ = answer.send(Arc::clone(self.control.tables()));
             }
             Command::Snapshot(kind, answer) => {
                 // What is shown has been answered, and what was answered is in effect.
