@@ -1,5 +1,41 @@
 //! Which worker gets which queue.
 
+use std::sync::{Mutex, PoisonError};
+
+use packet::{InterfaceId, PortId};
+
+/// Who polls what now, as the API shows it.
+#[derive(Debug, Default)]
+pub struct Assignments(Mutex<Vec<Assignment>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Assignment {
+    port: PortId,
+    interface: InterfaceId,
+    queue: u32,
+    worker: usize,
+}
+
+impl Assignments {
+    pub(super) fn add(&self, port: PortId, interface: InterfaceId, receivers: &[usize]) {
+        let new =
+            (0_u32..).zip(receivers).map(|(queue, &worker)| Assignment { port, interface, queue, worker });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+    }
+
+    pub(super) fn remove(&self, port: PortId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|assignment| assignment.port != port);
+    }
+
+    /// The receive queues of a worker: interface and queue.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Vec<(InterfaceId, u32)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.iter().filter(|assignment| assignment.worker == worker);
+        own.map(|assignment| (assignment.interface, assignment.queue)).collect()
+    }
+}
+
 /// By number of the receive queue: the worker that polls it. `load` is how many queues each worker polls
 /// already, and is raised. The least loaded worker is next, the lowest of equals.
 pub(super) fn receivers(queues: usize, load: &mut [usize]) -> Vec<usize> {
@@ -42,6 +78,18 @@ mod tests {
         let mut load = [2, 0, 1];
         assert_eq!(receivers(4, &mut load), [1, 1, 2, 0]);
         assert_eq!(load, [3, 2, 2]);
+    }
+
+    #[test]
+    fn what_a_worker_polls_is_shown_until_the_port_goes() {
+        let assignments = Assignments::default();
+        assignments.add(PortId(1), InterfaceId(11), &[0, 1, 0]);
+        assignments.add(PortId(2), InterfaceId(12), &[1]);
+        assert_eq!(assignments.of_worker(0), [(InterfaceId(11), 0), (InterfaceId(11), 2)]);
+        assert_eq!(assignments.of_worker(1), [(InterfaceId(11), 1), (InterfaceId(12), 0)]);
+        assignments.remove(PortId(1));
+        assert!(assignments.of_worker(0).is_empty());
+        assert_eq!(assignments.of_worker(1), [(InterfaceId(12), 0)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use agent_api::v1;
 use dpdk::{Device, DeviceKind, Eal, Mempool, Port, PortConfig, PortError, Queues};
 use packet::{InterfaceId, PortId};
 
+pub use assign::Assignments;
 pub use device::Allowed;
 pub use io::{Dpdk, Pool};
 
@@ -35,6 +36,7 @@ pub struct DpdkPorts {
     /// Receive queues that each worker polls.
     load: Vec<usize>,
     ports: BTreeMap<PortId, Attached>,
+    assignments: Arc<Assignments>,
 }
 
 /// A port whose queues the workers have.
@@ -52,7 +54,13 @@ impl DpdkPorts {
     #[must_use]
     pub fn new(eal: Eal, pool: Mempool, allowed: Allowed, workers: Vec<Arc<Mailbox<Dpdk>>>) -> Self {
         let load = vec![0; workers.len()];
-        Self { eal, pool, allowed, workers, load, ports: BTreeMap::new() }
+        Self { eal, pool, allowed, workers, load, ports: BTreeMap::new(), assignments: Arc::default() }
+    }
+
+    /// Who polls what, for whoever shows it.
+    #[must_use]
+    pub fn assignments(&self) -> Arc<Assignments> {
+        Arc::clone(&self.assignments)
     }
 
     fn open(&self, request: &PortRequest<'_>) -> Result<(Port, Queues, AttachedPort), String> {
@@ -146,6 +154,7 @@ impl Ports for DpdkPorts {
             "port attached"
         );
         let (receivers, senders) = self.hand_out(attached.port, request.interface, queues);
+        self.assignments.add(attached.port, request.interface, &receivers);
         self.ports.insert(attached.port, Attached { port, receivers, senders });
         Ok(attached)
     }
@@ -168,6 +177,7 @@ impl Ports for DpdkPorts {
 
     fn detach(&mut self, id: PortId) {
         let Some(attached) = self.ports.remove(&id) else { return };
+        self.assignments.remove(id);
         for &worker in &attached.receivers {
             if let Some(load) = self.load.get_mut(worker) {
                 *load -= 1;

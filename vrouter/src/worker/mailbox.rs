@@ -1,5 +1,6 @@
 //! What others ask of a worker. It looks once per turn, and one load tells it that there is nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 use crossbeam::queue::ArrayQueue;
@@ -44,13 +45,19 @@ pub struct Outgoing<B> {
 pub struct Mailbox<I: Io> {
     pub(super) commands: ArrayQueue<Command<I>>,
     pub(super) outgoing: ArrayQueue<Outgoing<I::Frame>>,
+    /// Written by the worker when it changes.
+    generation: AtomicU64,
 }
 
 impl<I: Io> Mailbox<I> {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        Self { commands: ArrayQueue::new(COMMANDS), outgoing: ArrayQueue::new(OUTGOING) }
+        Self {
+            commands: ArrayQueue::new(COMMANDS),
+            outgoing: ArrayQueue::new(OUTGOING),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// Asks for something, waiting while the worker is busy with earlier requests.
@@ -58,6 +65,20 @@ impl<I: Io> Mailbox<I> {
         while let Err(refused) = self.commands.push(command) {
             command = refused;
             std::thread::yield_now();
+        }
+    }
+
+    /// The generation of the tables that the worker used last.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Shows the generation that the worker uses.
+    #[inline]
+    pub(super) fn show_generation(&self, generation: u64) {
+        if self.generation() != generation {
+            self.generation.store(generation, Ordering::Relaxed);
         }
     }
 

@@ -1,6 +1,8 @@
 //! A worker: one thread that takes packets from its receive queues and sees each to its end.
 
+mod ageing;
 mod clock;
+mod crew;
 mod idle;
 pub mod io;
 mod mailbox;
@@ -19,7 +21,9 @@ use flow::{FlowTable, SessionSink};
 use packet::{DropReason, PacketBuf, WorkerId};
 use sync::{Boundaries, Reader};
 
+pub use ageing::{Ageing, AgeingThread};
 pub use clock::Clock;
+pub use crew::Crew;
 pub use idle::PollMode;
 pub use io::Io;
 pub use mailbox::{Command, Mailbox, Outgoing};
@@ -143,6 +147,7 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             worked = true;
         }
         let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
+        self.mailbox.show_generation(cx.tables.generation);
         self.datapath.release(&cx, &mut self.outputs);
         if !self.mailbox.outgoing.is_empty() {
             self.originate(now);

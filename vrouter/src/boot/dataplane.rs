@@ -1,0 +1,69 @@
+//! The workers as the agent API shows them: read-only, and never in a worker's way.
+
+use std::sync::Arc;
+
+use dpdk::{Eal, Mbuf};
+use flow::FlowTable;
+use packet::{InterfaceId, WorkerId};
+
+use super::placement::Place;
+use crate::agent::{Dataplane, WorkerReport};
+use crate::datapath::{Context, DropSample, EventQueue, Explanation, Now, WorkerCounters, explain};
+use crate::port::{Assignments, Dpdk};
+use crate::tables::Tables;
+use crate::worker::{Clock, Mailbox};
+
+/// One worker, as others see it.
+pub(super) struct Seen {
+    pub(super) place: Place,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) events: Arc<EventQueue<Mbuf>>,
+    pub(super) mailbox: Arc<Mailbox<Dpdk>>,
+}
+
+/// The workers and what they share.
+pub(super) struct View {
+    pub(super) workers: Vec<Seen>,
+    pub(super) flows: Arc<FlowTable>,
+    pub(super) assignments: Arc<Assignments>,
+    pub(super) seed: u64,
+    pub(super) clock: Clock,
+}
+
+impl Dataplane for View {
+    fn workers(&self) -> Vec<WorkerReport> {
+        let report = |(number, view): (usize, &Seen)| WorkerReport {
+            core: view.place.cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+            poll: view.place.poll.name(),
+            counters: Arc::clone(&view.counters),
+            queues: self.assignments.of_worker(number),
+            generation: view.mailbox.generation(),
+        };
+        self.workers.iter().enumerate().map(report).collect()
+    }
+
+    fn flows(&self) -> Option<Arc<FlowTable>> {
+        Some(Arc::clone(&self.flows))
+    }
+
+    fn explain(&self, tables: &Tables, interface: InterfaceId, frame: &[u8]) -> Option<Explanation> {
+        let now = Now { milliseconds: self.clock.milliseconds() };
+        explain(&Context { tables, flows: &self.flows, now }, self.seed, interface, frame)
+    }
+
+    fn take_samples(&self, sample: &mut dyn FnMut(WorkerId, DropSample)) {
+        for (id, view) in (0_u8..).map(WorkerId).zip(&self.workers) {
+            while let Some(taken) = view.events.pop_sample() {
+                sample(id, taken);
+            }
+        }
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.clock.milliseconds()
+    }
+
+    fn dpdk(&self) -> String {
+        Eal::version().to_owned()
+    }
+}
