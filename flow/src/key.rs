@@ -259,6 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn a_packets_key_is_made_of_what_the_parser_found() {
+        for (v6, facts) in [(false, packet::Facts::IPV4), (true, packet::Facts::IPV6)] {
+            let expected = key(6, v6);
+            let meta = Meta {
+                src: expected.src,
+                dst: expected.dst,
+                src_port: expected.src_port,
+                dst_port: expected.dst_port,
+                protocol: expected.protocol,
+                facts,
+                ..Meta::default()
+            };
+            assert_eq!(FlowKey::from(&meta, expected.scope), expected);
+        }
+    }
+
+    #[test]
     fn every_field_changes_the_hash() {
         let hasher = FlowHasher::new(42);
         for v6 in [false, true] {

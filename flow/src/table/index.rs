@@ -69,6 +69,16 @@ impl Index {
     }
 
     #[cfg(test)]
+    pub(crate) fn lock_home(&self, hash: Hash) {
+        self.bucket(self.home(hash)).lock();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unlock_home(&self, hash: Hash) {
+        self.bucket(self.home(hash)).unlock();
+    }
+
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         size_of_val(&*self.buckets)
     }

@@ -326,6 +326,18 @@ impl FlowTable {
         }
     }
 
+    /// The rules that decided a session that was just found.
+    #[must_use]
+    pub fn rules(&self, session: SessionId) -> [RuleSlot; 2] {
+        self.cold.get(session.number() as usize).map_or([RuleSlot::NONE; 2], |cold| cold.rules())
+    }
+
+    /// The address binding of a session that was just found, 0 = none.
+    #[must_use]
+    pub fn binding(&self, session: SessionId) -> u16 {
+        self.cold.get(session.number() as usize).map_or(0, |cold| cold.binding())
+    }
+
     /// Whether a session is a remembered refusal.
     pub(super) fn is_denied(&self, session: u32) -> bool {
         let [forward, reverse] = self.halves(session);

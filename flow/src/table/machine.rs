@@ -32,7 +32,7 @@ fn prefer_large_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
 #[cfg(not(all(target_os = "linux", not(miri))))]
 fn prefer_large_pages<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
 
-/// Asks the cache for the line of `target`, for writing soon after.
+/// Asks the cache for the line in which `target` begins.
 #[inline(always)]
 pub(crate) fn prefetch<T>(target: &T) {
     #[cfg(target_arch = "x86_64")]

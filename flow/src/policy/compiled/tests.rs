@@ -108,6 +108,15 @@ fn a_prefix_never_matches_the_other_family() {
 }
 
 #[test]
+fn a_counter_slot_is_a_number_of_24_bits_or_none() {
+    assert_eq!(RuleSlot::new(0).number(), Some(0));
+    assert_eq!(RuleSlot::new(0xff_fffe).number(), Some(0xff_fffe));
+    assert_eq!(RuleSlot::new(0xff_ffff).number(), None);
+    assert_eq!((RuleSlot::new(u32::MAX), RuleSlot::default()), (RuleSlot::NONE, RuleSlot::NONE));
+    assert_eq!(Decision::DENIED.slot(), RuleSlot::NONE);
+}
+
+#[test]
 fn every_protocol_may_have_rules_of_its_own() {
     let rules = (0..=255).map(|protocol| Rule { protocol, ..rule(u32::from(protocol)) }).rev().collect();
     let group = [SecurityGroup { id: 1, rules }];

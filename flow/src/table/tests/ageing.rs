@@ -117,6 +117,28 @@ fn a_pinned_session_is_never_aged_but_goes_with_its_interface() {
     assert!(log.ended[0].0.pinned);
 }
 
+/// A sink that wants no more than it must.
+struct Modest(usize);
+
+impl SessionSink for Modest {
+    fn traffic(&mut self, _: &Traffic) {}
+    fn ended(&mut self, _: &SessionView, _: EndReason) {
+        self.0 += 1;
+    }
+}
+
+#[test]
+fn a_session_is_wanted_unless_the_sink_says_otherwise() {
+    let (table, mut slots) = table(2);
+    table.insert(&mut slots, &session(key(1, false)), Ticks(0)).unwrap();
+    let mut sweeper = Sweeper::new(Timeouts::default());
+    assert_eq!(sweeper.step(&table, &mut slots, Ticks(1), 0, usize::MAX, &mut Modest(0)).ended, 0);
+    assert_eq!(sweeper.step(&table, &mut slots, Ticks(1 << 20), 0, usize::MAX, &mut Modest(0)).ended, 1);
+    let mut sink = Modest(0);
+    slots.release(&table, &mut sink);
+    assert_eq!(sink.0, 1);
+}
+
 #[test]
 fn each_packet_is_reported_once_also_those_counted_after_the_removal() {
     let (table, mut slots) = table(4);

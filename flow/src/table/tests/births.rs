@@ -158,7 +158,9 @@ fn what_is_removed_while_others_wait_waits_for_the_next_boundary() {
     let two = table.insert(&mut slots, &session(key(2, false)), Ticks(0)).unwrap();
     table.remove(&mut slots, one, EndReason::Removed);
     slots.advance(&table, || (), |()| unreachable!(), &mut log);
+    assert_eq!(slots.in_limbo(), 1);
     table.remove(&mut slots, two, EndReason::Removed);
+    assert_eq!(slots.in_limbo(), 2);
     slots.advance(&table, || (), |()| true, &mut log);
     assert_eq!(log.ended.iter().map(|(view, _)| view.session).collect::<Vec<_>>(), [one]);
     slots.advance(&table, || (), |()| true, &mut log);
@@ -205,6 +207,35 @@ fn a_worker_that_ends_gives_everything_back() {
         table.insert(&mut slots, &session(key(n, false)), Ticks(0)).unwrap();
     }
     assert_eq!(table.len(), 4, "counted over both workers");
+}
+
+#[test]
+fn what_one_worker_frees_another_can_use() {
+    let table = FlowTable::new(&config(1024, 0)).unwrap();
+    let mut log = Log::default();
+    let [mut one, mut other] = [0, 1].map(|worker| table.worker::<()>(WorkerId(worker)).unwrap());
+    let pinned = |n| NewSession { pinned: true, ..session(key(n, false)) };
+    let made: Vec<_> = (0..1024).map(|n| table.insert(&mut one, &pinned(n), Ticks(0)).unwrap()).collect();
+    for session in made {
+        assert!(table.remove(&mut one, session, EndReason::Removed));
+    }
+    settle(&table, &mut one, &mut log);
+    let taken =
+        (0..1024).take_while(|n| table.insert(&mut other, &session(key(*n, false)), Ticks(0)).is_ok());
+    assert_eq!(taken.count(), 1024 - 64, "all but two batches that the first one keeps at hand");
+}
+
+#[test]
+fn why_a_session_ended_has_a_name() {
+    let reasons = [
+        EndReason::Expired,
+        EndReason::Evicted,
+        EndReason::Unwanted,
+        EndReason::Replaced,
+        EndReason::Removed,
+    ];
+    let names = ["expired", "evicted", "unwanted", "replaced", "removed"];
+    assert_eq!(reasons.map(EndReason::name), names);
 }
 
 #[test]

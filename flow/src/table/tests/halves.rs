@@ -186,6 +186,7 @@ fn rules_and_binding_are_kept_apart() {
     table.set_rules(made, rules);
     let view = table.view(made.session).unwrap();
     assert_eq!((view.rules, view.binding), (rules, 0xffff));
+    assert_eq!((table.rules(made.session), table.binding(made.session)), (rules, 0xffff));
     let stale = SessionRef { generation: made.generation + 2, ..made };
     table.set_rules(stale, [RuleSlot::NONE; 2]);
     assert_eq!(table.view(made.session).unwrap().rules, rules);

@@ -222,6 +222,43 @@ fn when_the_table_is_nearly_full_half_open_and_denied_sessions_make_room() {
     assert!((0..500).all(|n| table.lookup(&tcp(n, true, 0).forward.key).is_some()));
 }
 
+/// Fills an IPv4 table of 1024 until `free` sessions are in the pool and none at hand, half of them half-open
+/// since tick 0, and inserts one more at `now`; how many were evicted for it.
+fn evicted_with(free: u32, now: Ticks) -> usize {
+    // One of eight workers takes eight sessions from the pool at a time.
+    let table = FlowTable::new(&Config { workers: 8, ..config(1024, 0) }).unwrap();
+    let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
+    for n in 0..1024 - free {
+        table.insert(&mut slots, &tcp(n, n % 2 == 0, 0), Ticks(0)).unwrap();
+    }
+    let before = slots.in_limbo();
+    table.insert(&mut slots, &tcp(5000, true, 0), now).unwrap();
+    slots.in_limbo() - before
+}
+
+#[test]
+fn half_open_sessions_make_room_only_under_pressure_and_young_ones_only_under_high_pressure() {
+    assert_eq!(evicted_with(72, Ticks(1000)), 0, "more than a sixteenth is free");
+    assert_eq!(evicted_with(64, Ticks(1000)), 0, "a sixteenth");
+    assert_eq!(evicted_with(56, Ticks(1000)), 4, "less");
+    assert_eq!(evicted_with(56, Ticks(63)), 4, "old enough");
+    assert_eq!(evicted_with(56, Ticks(62)), 0, "young");
+    assert_eq!(evicted_with(32, Ticks(62)), 0, "a thirty-second is free, still too young");
+    assert_eq!(evicted_with(24, Ticks(62)), 4, "less");
+}
+
+#[test]
+fn interfaces_beyond_the_configured_number_share_the_last_line() {
+    let (table, mut slots) = table(8);
+    for (n, id) in [(1, 7), (2, 8), (3, 65535)] {
+        let mut new = session(key(n, false));
+        new.forward.key.scope = Scope::from_workload(InterfaceId(id));
+        table.insert(&mut slots, &new, Ticks(0)).unwrap();
+    }
+    assert_eq!(table.sessions_of(InterfaceId(65535)), 3);
+    assert_eq!((table.sessions_of(InterfaceId(7)), table.sessions_of(InterfaceId(6))), (3, 0));
+}
+
 #[test]
 fn other_protocols_are_half_open_until_they_are_answered() {
     let table = FlowTable::new(&config(64, 0)).unwrap();

@@ -34,6 +34,35 @@ fn two_workers_that_meet_both_directions_make_one_session() {
 }
 
 #[test]
+fn an_insert_waits_for_whoever_holds_the_lock_of_its_key() {
+    let table = FlowTable::new(&config(10, 0)).unwrap();
+    let done = AtomicBool::new(false);
+    for n in 0..20 {
+        let new = session(key(n, false));
+        for key in [&new.forward.key, &new.reverse.unwrap().key] {
+            done.store(false, Ordering::Release);
+            table.index.lock_home(table.hash(key));
+            std::thread::scope(|scope| {
+                let (table, done) = (&table, &done);
+                scope.spawn(move || {
+                    let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
+                    let made = table.insert(&mut slots, &new, Ticks(0)).unwrap();
+                    assert!(table.remove(&mut slots, made, EndReason::Removed));
+                    slots.release(table, &mut Log::default());
+                    done.store(true, Ordering::Release);
+                });
+                for _ in 0..200 {
+                    std::thread::yield_now();
+                    assert!(!done.load(Ordering::Acquire));
+                }
+                table.index.unlock_home(table.hash(key));
+            });
+            assert!(done.load(Ordering::Acquire));
+        }
+    }
+}
+
+#[test]
 fn a_session_that_stays_is_never_missed_while_others_come_and_go_around_it() {
     // Full buckets, so that entries are moved.
     let table = FlowTable::with_buckets(&config(400, 0), 42).unwrap();
