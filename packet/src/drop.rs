@@ -52,7 +52,6 @@ drop_reasons! {
     TunnelChecksum       "tunnel_checksum"        "The checksum of the outer UDP or GRE header is wrong."
     MplsTtl              "mpls_ttl"               "The label's TTL is 0."
     EcnDecap             "ecn_decap"              "Outer CE on an inner packet that is not ECN-capable (RFC 6040)."
-    NotForUs             "not_for_us"             "The outer destination is not an address of this node."
     OuterFragment        "outer_fragment"         "A fragmented tunnel packet."
     // local
     InvalidArp           "invalid_arp"            "A malformed ARP packet, or one whose sender is not the interface's."

@@ -3,7 +3,7 @@
 
 use flow::policy::{Direction, Query, RuleRef};
 use flow::{FlowKey, Scope};
-use packet::{Address, DropReason, InterfaceId, Meta, NextHopId, VrfId};
+use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
 use super::walk::{self, End, Pick, Start};
@@ -168,15 +168,25 @@ fn run<N: Narrate>(
         origin: opening.origin,
     };
     let walked = walk::walk(tables, start, pick)?;
-    say.tell("route", || match walked.route {
-        Some(route) => format!(
-            "vrf {} route to next hop {} label {:?}: {:?}",
-            walked.vrf,
-            route.next_hop(),
-            route.label().0,
-            walked.end
-        ),
-        None => format!("label names next hop {}: {:?}", opening.direct, walked.end),
+    say.tell("route", || {
+        let label = |label: Label| if label.is_some() { format!(" label {}", label.0) } else { String::new() };
+        let way = match walked.route {
+            Some(route) => {
+                let (vrf, id) = (walked.vrf, route.next_hop());
+                format!("vrf {vrf}: next hop {id}{}", label(route.label()))
+            }
+            None => format!("the label names next hop {}", opening.direct),
+        };
+        let end = match walked.end {
+            End::Local(id) => match tables.interface(id) {
+                Some(row) => format!("to local interface {id} ({})", row.name),
+                None => format!("to local interface {id}"),
+            },
+            End::Out(leaf) => format!("out by next hop {}{}", leaf.id(), label(leaf.label())),
+            End::Receive => "to the vRouter itself".to_owned(),
+            End::Service(id) => format!("to service {id}"),
+        };
+        format!("{way}, {end}")
     });
     let receiver = match walked.end {
         End::Local(id) => {

@@ -242,7 +242,7 @@ fn punt_class(ran: &Datapath<MemoryBuf>) -> &'static str {
 }
 
 /// An address as operators write it.
-pub(crate) fn text(v6: bool, address: &packet::Address) -> String {
+fn text(v6: bool, address: &packet::Address) -> String {
     if v6 {
         std::net::Ipv6Addr::from(*address).to_string()
     } else {

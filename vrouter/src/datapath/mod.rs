@@ -31,7 +31,6 @@ use sync::{Boundaries, Observation};
 pub use burst::{BURST, Bits, Burst, Leaf, Origin, Slot, Verdict};
 pub use counters::{Accounting, WorkerCounters};
 pub use event::{DropSample, Event, EventQueue, PuntClass, SAMPLE_BYTES};
-pub(crate) use explain::text;
 pub use explain::{Explanation, Step, explain};
 
 use crate::tables::Tables;
