@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use agent_api::v1;
 use packet::InterfaceId;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -13,8 +14,10 @@ use super::{
 };
 use crate::control::{Filter, ObjectCursor, Snapshot, thread::Handle};
 
-/// Entries of one message.
+/// Most entries of one message.
 const CHUNK: usize = 1000;
+/// A message is closed when it is longer than this, so that what fitted into a batch fits into a list.
+const CHUNK_BYTES: usize = 256 << 10;
 /// How long one generation is held for a client that reads slowly; then the list goes on in the newest.
 const HELD: Duration = Duration::from_secs(1);
 
@@ -62,9 +65,15 @@ fn send(
     let generation = snapshot.generation();
     let mut rest = snapshot.entries(filter, after).peekable();
     while rest.peek().is_some() {
-        let mut last = None;
-        let taken = rest.by_ref().take(CHUNK).inspect(|(cursor, _)| last = Some(*cursor));
-        let entries = taken.map(|(_, entry)| entry).collect();
+        let (mut last, mut entries, mut bytes) = (None, Vec::new(), 0);
+        while entries.len() < CHUNK
+            && bytes < CHUNK_BYTES
+            && let Some((cursor, entry)) = rest.next()
+        {
+            last = Some(cursor);
+            bytes += entry.encoded_len();
+            entries.push(entry);
+        }
         if sender.blocking_send(Ok(v1::ListResponse { generation, entries })).is_err() {
             return Sent::All;
         }

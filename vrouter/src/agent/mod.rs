@@ -4,6 +4,7 @@
 mod apply;
 mod drops;
 mod explain;
+mod flow_log;
 mod flows;
 mod identity;
 mod list;
@@ -14,6 +15,7 @@ mod stats;
 mod stream;
 mod sync;
 
+pub use flow_log::FlowLog;
 pub use server::{Endpoint, ListenError, Listeners, ServeError, Tls};
 
 use std::{fmt, pin::Pin, sync::Arc};
@@ -25,7 +27,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    control::{Code, Fault, thread::Handle},
+    control::{Code, Fault, Topics, thread::Handle},
     datapath::{DropSample, Explanation, WorkerCounters},
     tables::Tables,
 };
@@ -67,6 +69,7 @@ pub struct Agent {
     control: Handle,
     dataplane: Arc<dyn Dataplane>,
     drops: Arc<drops::Ring>,
+    flows: Arc<flow_log::Follower>,
 }
 
 impl fmt::Debug for Agent {
@@ -79,7 +82,7 @@ impl Agent {
     /// Serves what this control thread and these workers have.
     #[must_use]
     pub fn new(control: Handle, dataplane: Arc<dyn Dataplane>) -> Self {
-        Self { control, dataplane, drops: Arc::default() }
+        Self { control, dataplane, drops: Arc::default(), flows: Arc::default() }
     }
 }
 
@@ -131,8 +134,12 @@ impl agent_server::Agent for Agent {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let topics = crate::control::Topics::of(request.into_inner());
-        Ok(Response::new(stream::received(self.control.watchers().subscribe(topics))))
+        let topics = Topics::of(request.into_inner());
+        let events = self.control.watchers().subscribe(topics);
+        if self.control.watchers().wants(Topics::FLOWS) {
+            self.flows.start(self.control.clone(), Arc::clone(&self.dataplane));
+        }
+        Ok(Response::new(stream::received(events)))
     }
 
     async fn stats(&self, request: Request<v1::StatsRequest>) -> Result<Response<v1::StatsResponse>, Status> {
