@@ -44,11 +44,13 @@ const NODE: &str = r#"
 - route: {vrf: 1, prefix: "10.1.2.0/24", next_hop: 20}
 "#;
 
+type Frames = Arc<Mutex<Vec<(InterfaceId, Vec<u8>)>>>;
+
 /// Frames that were handed to workers, and events that they will have.
 #[derive(Clone, Default)]
 struct Wire {
-    sent: Arc<Mutex<Vec<(InterfaceId, Vec<u8>)>>>,
-    received: Arc<Mutex<Vec<(InterfaceId, Vec<u8>)>>>,
+    sent: Frames,
+    received: Frames,
     events: Arc<Mutex<Vec<WorkerEvent>>>,
 }
 
