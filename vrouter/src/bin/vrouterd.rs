@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,5 +102,6 @@ fn check(loaded: &Loaded) -> ExitCode {
 /// Logs go to standard error; the level has been checked.
 fn start_logging(loaded: &Loaded) {
     let filter = tracing_subscriber::EnvFilter::try_new(&loaded.config.log.level).unwrap_or_default();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 }
