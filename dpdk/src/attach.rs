@@ -27,6 +27,8 @@ pub(crate) struct Attached {
     names: HashSet<CString>,
     /// Paths that devices listen on; one entry per device.
     listening: Vec<String>,
+    /// Paths of memif clients; one entry per device.
+    memif_clients: Vec<String>,
     /// Virtio-user servers whose peer has not come yet, by path.
     waiting: HashMap<String, Placeholder>,
     wires: Wires,
@@ -42,6 +44,7 @@ pub(crate) struct Plugged {
     name: CString,
     pub(crate) end: Option<End>,
     listens_on: Option<String>,
+    memif_client_of: Option<String>,
 }
 
 impl Eal {
@@ -60,14 +63,19 @@ impl Eal {
                 format!("all {} ports that this build of DPDK has room for are in use", Self::max_ports());
             return Err(DeviceError::Attach { device: device.to_string(), reason });
         }
+        attached.refuse_both_ends_of_memif(device)?;
         let listens_on = attached.prepare_socket(device)?;
+        let memif_client_of = match &device.kind {
+            DeviceKind::Memif { server: false, socket, .. } => Some(socket.clone()),
+            _ => None,
+        };
         let number = attached.next;
         attached.next = attached.next.wrapping_add(1);
         let plugged = match &device.kind {
             DeviceKind::Ring { name } => {
                 let end = attached.wires.occupy(self, name, device.queues, number)?;
                 let (id, name) = end.make_port(number)?;
-                Plugged { id, number, bus: c"vdev", name, end: Some(end), listens_on }
+                Plugged { id, number, bus: c"vdev", name, end: Some(end), listens_on, memif_client_of }
             }
             _ => {
                 let DevArgs { bus, name, arguments } = devargs(device, number)?;
@@ -86,11 +94,12 @@ impl Eal {
                     }
                     _ => plug(device, bus, &name, &arguments)?,
                 };
-                Plugged { id, number, bus, name, end: None, listens_on }
+                Plugged { id, number, bus, name, end: None, listens_on, memif_client_of }
             }
         };
         attached.names.insert(plugged.name.clone());
         attached.listening.extend(plugged.listens_on.clone());
+        attached.memif_clients.extend(plugged.memif_client_of.clone());
         Ok(Port::new(Shared::new(self, device, plugged)))
     }
 
@@ -104,6 +113,17 @@ impl Eal {
 }
 
 impl Attached {
+    /// The driver knows sockets by their path, whichever end it is, and mixes them up.
+    fn refuse_both_ends_of_memif(&self, device: &Device) -> Result<(), DeviceError> {
+        let DeviceKind::Memif { server, socket, .. } = &device.kind else { return Ok(()) };
+        let other_end = if *server { &self.memif_clients } else { &self.listening };
+        if other_end.contains(socket) {
+            let reason = "the other end is in this process: use a ring";
+            return Err(DeviceError::unavailable("memif.socket", format!("{socket}: {reason}")));
+        }
+        Ok(())
+    }
+
     /// Makes the path free that the device is to listen on, if it is, and returns it.
     fn prepare_socket(&mut self, device: &Device) -> Result<Option<String>, DeviceError> {
         let Some((field, path, true)) = device.socket() else { return Ok(None) };
@@ -158,10 +178,11 @@ impl Plugged {
         let removed = unsafe { sys::rte_eal_hotplug_remove(self.bus.as_ptr(), self.name.as_ptr()) };
         self.end = None;
         attached.names.remove(&self.name);
+        if let Some(path) = self.memif_client_of.take() {
+            remove_one(&mut attached.memif_clients, &path);
+        }
         if let Some(path) = self.listens_on.take() {
-            if let Some(index) = attached.listening.iter().position(|other| *other == path) {
-                attached.listening.swap_remove(index);
-            }
+            remove_one(&mut attached.listening, &path);
             if !attached.listening.contains(&path) {
                 drop(socket::remove(&path));
             }
@@ -170,5 +191,11 @@ impl Plugged {
             Some(code) => Err(mark.reason(code)),
             None => Ok(()),
         }
+    }
+}
+
+fn remove_one(list: &mut Vec<String>, item: &str) {
+    if let Some(index) = list.iter().position(|other| other == item) {
+        list.swap_remove(index);
     }
 }

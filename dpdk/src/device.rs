@@ -73,8 +73,9 @@ pub enum DeviceKind {
     Memif {
         /// Number of the connection on its socket; the same at both ends.
         id: u32,
-        /// Whether to listen on the socket. A client does not connect again by itself after its server
-        /// went away: stop and start the port.
+        /// Whether to listen on the socket. A client tries once, when its port is started: while its link
+        /// is down, and after its server went away, stop and start the port. Both ends cannot be in one
+        /// process.
         server: bool,
         /// Path of the UNIX socket.
         socket: String,
@@ -89,6 +90,9 @@ pub enum DeviceKind {
         server: bool,
     },
     /// The guest's side of a vhost-user socket: connects to another switch, or is a container's interface.
+    /// A client needs its server to attach, and does not connect again after it went away: detach and
+    /// attach it. A server is attached when its peer has connected ([`DeviceError::NoPeer`]), and meets
+    /// later ones by itself.
     VirtioUser {
         /// Path of the UNIX socket.
         socket: String,

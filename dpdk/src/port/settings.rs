@@ -53,7 +53,7 @@ pub struct PortConfig {
     pub tx_descriptors: u16,
     /// The longest network packet, without the Ethernet header; `None` leaves the device's.
     pub mtu: Option<u16>,
-    /// What is wanted; a device gives what it can ([`Port::offloads`]).
+    /// What is wanted; a device gives what it can ([`Port::offloads`](crate::Port::offloads)).
     pub offloads: Offloads,
     /// Whether to receive frames for other addresses too.
     pub promiscuous: bool,

@@ -1,6 +1,9 @@
 //! Mempools and packets.
 
-use dpdk::{Burst, ChecksumRequest, Eal, Mbuf, Mempool, MempoolConfig, MempoolError, Transport, free_burst};
+use dpdk::{
+    Burst, ChecksumRequest, Eal, Mbuf, Memory, Mempool, MempoolConfig, MempoolError, Port, RxQueue,
+    Transport, TxQueue, free_burst,
+};
 use packet::{L4Checksum, MemoryBuf, PacketBuf};
 use proptest::prelude::*;
 
@@ -100,6 +103,14 @@ fn a_checksum_request_reads_as_partial_until_it_is_withdrawn() {
     }
     packet.set_l4_checksum(L4Checksum::Verified);
     assert_eq!(packet.l4_checksum(), L4Checksum::Verified);
+}
+
+#[test]
+fn packets_and_queues_move_between_threads() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<(Mbuf, Burst, RxQueue, TxQueue, Port)>();
+    is_shared::<(Eal, Mempool, Memory)>();
 }
 
 #[test]

@@ -5,13 +5,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dpdk::{Burst, Device, DeviceKind, Eal, EalConfig, Mempool, MempoolConfig, Port, PortConfig, Queues};
+use dpdk::{
+    Burst, Device, DeviceKind, Eal, EalConfig, MemoryMode, Mempool, MempoolConfig, Port, PortConfig, Queues,
+};
 use packet::PacketBuf;
 
-/// The process's EAL; huge pages where there are any, never a PCI device.
+/// The process's EAL; never a PCI device. Ordinary memory, because many of these may run at a time.
 pub(crate) fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
-    EAL.get_or_init(|| Eal::init(&EalConfig { memory_mb: 512, ..EalConfig::default() }).expect("EAL"))
+    EAL.get_or_init(|| {
+        Eal::init(&EalConfig { memory: MemoryMode::NoHuge, memory_mb: 512, ..EalConfig::default() })
+            .expect("EAL")
+    })
 }
 
 /// A number that no other test of this process has.

@@ -197,6 +197,19 @@ fn an_infinite_capture_begins_again() {
 }
 
 #[test]
+fn a_capture_that_does_not_fit_into_the_pool_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in.pcap");
+    write_pcap(&input, &vec![frame(0, 60); 100]);
+    let pool = pool(63);
+    let mut port = eal().attach(&pcap(Some(&input), None, true)).unwrap();
+    let error = port.configure(&PortConfig::default(), &pool).unwrap_err().to_string();
+    assert!(error.contains("At least 100 mbufs"), "{error}");
+    port.detach().unwrap();
+    assert_eq!(pool.in_use(), 0);
+}
+
+#[test]
 fn a_port_waits_for_its_queues() {
     let pool = pool(200);
     let mut port = eal().attach(&ring(&format!("states{}", unique()))).unwrap();

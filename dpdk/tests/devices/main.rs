@@ -7,4 +7,5 @@ mod common;
 mod kernel;
 mod local;
 mod parameters;
+mod peers;
 mod sockets;
