@@ -4,8 +4,8 @@
 use agent_api::{
     FILE_DESCRIPTOR_SET, key_of,
     v1::{
-        Accounting, Device, Ecmp, EcmpMember, Interface, NextHop, Object, RingDevice, Role, Route, Rpf,
-        SecurityGroupRule, Vrf, device, next_hop, object, security_group_rule::Remote,
+        Accounting, Device, Ecmp, EcmpMember, Interface, NextHop, NullDevice, Object, RingDevice, Role,
+        Route, Rpf, SecurityGroupRule, Vrf, device, next_hop, object, security_group_rule::Remote,
     },
     yaml,
 };
@@ -221,4 +221,15 @@ fn every_field_of_every_object_can_be_written_as_text() {
     }
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
     check(&pool.get_message_by_name("vrouter.v1.Object").unwrap());
+}
+
+#[test]
+fn the_null_device_needs_no_quotes() {
+    for key in ["null", "\"null\"", "~"] {
+        let text = format!("interface: {{id: 2, name: sink, role: VIRTUAL, device: {{{key}: {{}}}}}}");
+        let objects = yaml::parse(&text).unwrap();
+        let Some(object::Object::Interface(interface)) = &objects[0].object else { panic!("an interface") };
+        let device = interface.device.as_ref().unwrap();
+        assert_eq!(device.kind, Some(device::Kind::Null(NullDevice {})), "{key}");
+    }
 }

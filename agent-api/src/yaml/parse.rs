@@ -125,8 +125,11 @@ fn object(value: Value) -> Result<Object, Fault> {
 fn message(mapping: Mapping, descriptor: &MessageDescriptor) -> Result<DynamicMessage, Fault> {
     let mut message = DynamicMessage::new(descriptor.clone());
     for (name, value) in mapping {
-        let Value::String(name) = name else {
-            return Err(Fault::new(format!("expected a field's name, found {}", describe(&name))));
+        let name = match name {
+            Value::String(name) => name,
+            // YAML takes a bare `null` for nothing; here it can only be the device of that name.
+            Value::Null => "null".to_owned(),
+            other => return Err(Fault::new(format!("expected a field's name, found {}", describe(&other)))),
         };
         let Some(field) = descriptor.get_field_by_name(&name) else {
             let fields = names(descriptor.fields().map(|field| field.name().to_owned()));
