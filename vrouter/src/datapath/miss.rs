@@ -133,7 +133,7 @@ impl<B: PacketBuf> Datapath<B> {
         }
         let forward = cx.flows.half(id.session().forward());
         let reverse = cx.flows.half(id.session().reverse());
-        let binding = VrfId(cx.flows.view(id.session()).map_or(0, |view| view.binding));
+        let binding = VrfId(cx.flows.binding(id.session()));
         let opening = opening_again(cx.tables, &forward, &reverse, binding);
         if !is_older(half.validated_at(), changed_at(cx.tables, &opening, &forward, binding)) {
             half.set_validated_at(cx.tables.epoch);
