@@ -17,11 +17,15 @@ const SHORTS: usize = 511;
 /// A node's own routes. The lists are as long as they can get: no edit overflows them.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
-    /// First slot and value of each run; the first begins at slot 0.
-    runs: ArrayVec<(u8, Run), 256>,
-    /// Sorted.
+    /// The first slot of each run; slot 0 is one.
+    starts: Ranks,
+    /// What each run shows, and how many there are.
+    runs: [Run; 256],
+    count: usize,
+    /// Longest first.
     longs: ArrayVec<Long, LONGS>,
-    hidden: ArrayVec<Hidden, SHORTS>,
+    /// Nearly always empty.
+    hidden: Vec<Hidden>,
     routes: usize,
 }
 
@@ -30,12 +34,20 @@ pub(crate) struct Content {
 pub(crate) struct Layout {
     /// The first slot of each run.
     pub(crate) runs: Ranks,
-    /// How many of the words are long routes; runs and hidden routes follow.
+    /// How many long routes there are, in groups of four words; runs and hidden routes follow.
     pub(crate) longs: u8,
     /// Runs take 32 bits instead of 16.
     pub(crate) wide: bool,
     /// How many routes there are.
     pub(crate) routes: u16,
+}
+
+impl Layout {
+    /// How many words so many long routes fill.
+    #[inline]
+    pub(crate) fn words_of_longs(longs: usize) -> usize {
+        longs.next_multiple_of(4)
+    }
 }
 
 /// The most words that a node's content packs into.
@@ -50,55 +62,70 @@ pub(crate) type Words = ArrayVec<u64, WORDS>;
 
 impl Content {
     pub(crate) fn empty() -> Self {
-        let mut content = Self::blank();
-        content.runs.push((0, Run::default()));
-        content
+        Self::blank(Ranks::default().with(0))
     }
 
-    fn blank() -> Self {
-        Self { runs: ArrayVec::new(), longs: ArrayVec::new(), hidden: ArrayVec::new(), routes: 0 }
+    fn blank(starts: Ranks) -> Self {
+        let (runs, count) = ([Run::default(); 256], starts.len());
+        Self { starts, runs, count, longs: ArrayVec::new(), hidden: Vec::new(), routes: 0 }
     }
 
     /// Packs into the words of a node, which are empty before.
     pub(crate) fn pack(&self, words: &mut Words) -> Layout {
-        let mut starts = [0_u64; 4];
-        for (start, _) in &self.runs {
-            starts[usize::from(start >> 6)] |= 1 << (start & 63);
-        }
-        words.extend(self.longs.iter().map(|long| long.to_bits()));
-        let wide = self.runs.iter().any(|(_, run)| run.to_narrow().is_none());
-        if wide {
-            for runs in self.runs.chunks(2) {
-                words.push(runs.iter().rev().fold(0, |word, (_, run)| word << 32 | u64::from(run.to_wide())));
+        // Full groups of four: the last route fills up.
+        let longs = self.longs.iter().chain(std::iter::repeat_n(self.longs.last(), 3).flatten());
+        let filled = Layout::words_of_longs(self.longs.len());
+        words.extend(longs.take(filled).map(|long| long.to_bits()));
+        let wide = self.runs().iter().any(|run| !run.is_narrow());
+        // There are 256 runs, though not all are used: full words everywhere.
+        let mut packed = [0; 128];
+        let packed = if wide {
+            let packed = &mut packed[..self.count.div_ceil(2)];
+            for (word, [a, b]) in packed.iter_mut().zip(self.runs.as_chunks::<2>().0) {
+                *word = u64::from(b.to_wide()) << 32 | u64::from(a.to_wide());
             }
+            packed
         } else {
-            let narrow = |(_, run): &(u8, Run)| u64::from(run.to_narrow().unwrap_or_default());
-            for runs in self.runs.chunks(4) {
-                words.push(runs.iter().rev().fold(0, |word, run| word << 16 | narrow(run)));
+            let packed = &mut packed[..self.count.div_ceil(4)];
+            for (word, four) in packed.iter_mut().zip(self.runs.as_chunks::<4>().0) {
+                let [a, b, c, d] = four.map(|run| u64::from(run.to_narrow()));
+                *word = d << 48 | c << 32 | b << 16 | a;
             }
-        }
+            packed
+        };
+        // There is room for the most there can be.
+        let _ = words.try_extend_from_slice(packed);
         words.extend(self.hidden.iter().map(|hidden| hidden.to_bits()));
         let (longs, routes) = (self.longs.len() as u8, self.routes as u16);
-        Layout { runs: Ranks::from_words(starts), longs, wide, routes }
+        Layout { runs: self.starts, longs, wide, routes }
     }
 
     /// The inverse of [`pack`](Self::pack).
-    #[inline]
     pub(crate) fn unpack(layout: &Layout, words: &[u64]) -> Self {
-        let mut content = Self::blank();
+        let mut content = Self::blank(layout.runs);
         content.routes = usize::from(layout.routes);
-        let (longs, words) = words.split_at_checked(usize::from(layout.longs)).unwrap_or_default();
-        content.longs.extend(longs.iter().copied().map(Long::from_bits));
-        let (per_word, shift) = if layout.wide { (2, 32) } else { (4, 16) };
-        let mut words = words.iter().copied();
-        let mut word = 0_u64;
-        layout.runs.for_each(|i, start| {
-            word = if i % per_word == 0 { words.next().unwrap_or(0) } else { word >> shift };
-            let run = if layout.wide { Run::from_wide(word as u32) } else { Run::from_narrow(word as u16) };
-            content.runs.push((start, run));
-        });
-        content.hidden.extend(words.map(Hidden::from_bits));
+        let longs = usize::from(layout.longs);
+        content.longs.extend(words.iter().take(longs).copied().map(Long::from_bits));
+        let words = words.get(Layout::words_of_longs(longs)..).unwrap_or_default();
+        let per_word = if layout.wide { 2 } else { 4 };
+        let (runs, hidden) = words.split_at_checked(content.count.div_ceil(per_word)).unwrap_or_default();
+        if layout.wide {
+            let (pairs, _) = content.runs.as_chunks_mut::<2>();
+            for (pair, word) in pairs.iter_mut().zip(runs) {
+                *pair = [0, 32].map(|shift| Run::from_wide((word >> shift) as u32));
+            }
+        } else {
+            let (fours, _) = content.runs.as_chunks_mut::<4>();
+            for (four, word) in fours.iter_mut().zip(runs) {
+                *four = [0, 16, 32, 48].map(|shift| Run::from_narrow((word >> shift) as u16));
+            }
+        }
+        content.hidden.extend(hidden.iter().copied().map(Hidden::from_bits));
         content
+    }
+
+    fn runs(&self) -> &[Run] {
+        self.runs.get(..self.count).unwrap_or_default()
     }
 
     /// The result of a short route.
@@ -117,7 +144,7 @@ impl Content {
             self.paint(
                 short,
                 |run| {
-                    if run.rank() == short.rank() { run.covered(run.rank(), index) } else { run }
+                    if run.rank() == short.rank() { Run::new(run.rank(), index) } else { run }
                 },
             );
             return old;
@@ -125,12 +152,7 @@ impl Content {
         self.routes += 1;
         // Wherever a shorter route is seen here, it is one and the same: the longest that covers this one.
         let beneath = self.shown(short).find(|run| run.rank() < short.rank());
-        self.paint(
-            short,
-            |run| {
-                if run.rank() < short.rank() { run.covered(short.rank(), index) } else { run }
-            },
-        );
+        self.paint(short, |run| if run.rank() < short.rank() { Run::new(short.rank(), index) } else { run });
         match beneath {
             None => self.hidden.push(Hidden::new(short, index)),
             Some(run) => {
@@ -154,8 +176,8 @@ impl Content {
             let cover = self.cover(short);
             self.paint(short, |run| match cover {
                 _ if run.rank() != short.rank() => run,
-                Some((cover, index)) => run.covered(cover.rank(), index),
-                None => run.covered(0, 0),
+                Some((cover, index)) => Run::new(cover.rank(), index),
+                None => Run::default(),
             });
             if let Some((cover, _)) = cover {
                 self.hidden.retain(|hidden| hidden.short() != cover);
@@ -177,10 +199,9 @@ impl Content {
             let fullest = self.longs.iter().map(|long| long.slot()).max_by_key(|slot| self.longs_of(*slot));
             return Err(Crowded(fullest.unwrap_or(long.slot())));
         }
-        let at = self.longs.partition_point(|other| *other < long);
+        let at = self.longs.partition_point(|other| other.bits() > long.bits());
         self.longs.insert(at, long);
         self.routes += 1;
-        self.set_more(long.slot(), true);
         Ok(None)
     }
 
@@ -190,9 +211,6 @@ impl Content {
         let at = self.longs.iter().position(|other| other.same_route(long))?;
         let index = self.longs.remove(at).index();
         self.routes -= 1;
-        if self.longs_of(long.slot()) == 0 {
-            self.set_more(long.slot(), false);
-        }
         Some(index)
     }
 
@@ -201,19 +219,13 @@ impl Content {
         self.longs.remaining_capacity().min(LONGS_OF_SLOT)
     }
 
-    /// Takes the long routes of `slot` out, which has a child from now on.
+    /// Takes the long routes of `slot` out.
     pub(crate) fn take_longs(&mut self, slot: u8) -> ArrayVec<Long, LONGS> {
         let taken: ArrayVec<_, LONGS> =
             self.longs.iter().filter(|long| long.slot() == slot).copied().collect();
         self.longs.retain(|long| long.slot() != slot);
         self.routes -= taken.len();
-        self.set_more(slot, true);
         taken
-    }
-
-    /// Says whether longer routes are inside `slot`.
-    pub(crate) fn set_more(&mut self, slot: u8, more: bool) {
-        self.paint(Short { slot, bits: 8 }, |run| run.with_more(more));
     }
 
     /// All long routes.
@@ -231,25 +243,23 @@ impl Content {
             *word |= bit;
             new
         };
-        let shown = self.runs.iter().enumerate().flat_map(|(i, (start, run))| {
-            // Routes of one length and one result may share a run.
-            let (mut next, end) = (Some(*start), self.end(i));
-            std::iter::from_fn(move || {
-                let short = Short::of_rank(next.filter(|slot| *slot <= end)?, run.rank())?;
-                next = short.last().checked_add(1);
-                Some((short, run.index()))
-            })
-        });
+        // Routes of one length and one result may share a run, so every slot is asked.
+        let shown = (0..=255).zip(self.slots());
+        let shown = shown.filter_map(|(slot, run)| Some((Short::of_rank(slot, run.rank())?, run.index())));
         let hidden = self.hidden.iter().map(|hidden| (hidden.short(), hidden.index()));
         shown.filter(move |(short, _)| new(short)).chain(hidden)
     }
 
     /// What each of the 256 slots shows.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Run> + '_ {
-        let run = |(i, (start, run)): (usize, &(u8, Run))| {
-            std::iter::repeat_n(*run, usize::from(self.end(i) - start) + 1)
-        };
-        self.runs.iter().enumerate().flat_map(run)
+        let mut runs = self.runs().iter();
+        let mut run = Run::default();
+        (0..=255).map(move |slot| {
+            if self.starts.contains(slot) {
+                run = runs.next().copied().unwrap_or_default();
+            }
+            run
+        })
     }
 
     /// How many long routes there are in `slot`.
@@ -259,8 +269,8 @@ impl Content {
 
     /// The runs that the slots of `short` show.
     fn shown(&self, short: Short) -> impl Iterator<Item = Run> + '_ {
-        let first = self.runs.partition_point(|(start, _)| *start <= short.slot).saturating_sub(1);
-        self.runs[first..].iter().take_while(move |(start, _)| *start <= short.last()).map(|(_, run)| *run)
+        let (first, behind) = (self.starts.up_to(short.slot) - 1, self.starts.up_to(short.last()));
+        self.runs.get(first..behind).unwrap_or_default().iter().copied()
     }
 
     /// Whether some slot shows the route itself.
@@ -274,36 +284,43 @@ impl Content {
         shorter.find_map(|cover| Some((cover, self.short(cover)?)))
     }
 
-    /// The last slot of the `i`-th run.
-    fn end(&self, i: usize) -> u8 {
-        self.runs.get(i + 1).map_or(255, |(next, _)| next - 1)
-    }
-
     /// Changes what the slots of `short` show, splitting and joining runs.
     fn paint(&mut self, short: Short, change: impl Fn(Run) -> Run) {
         let (first, last) = (short.slot, short.last());
-        let mut painted = ArrayVec::<(u8, Run), 256>::new();
-        let mut push = |start: u8, run: Run| {
-            if painted.last().is_none_or(|(_, last)| *last != run) {
-                painted.push((start, run));
+        // Which runs the slots show now, and the starts behind the first of them.
+        let (from, to) = (self.starts.up_to(first) - 1, self.starts.up_to(last) - 1);
+        let next_starts_there = last < 255 && self.starts.contains(last + 1);
+        let keep = from + usize::from(!self.starts.contains(first));
+        let mut starts = self.starts.bits();
+        let mut painted = ArrayVec::<Run, 258>::new();
+        let mut before = keep.checked_sub(1).map(|i| self.runs[i]);
+        let mut put = |slot: u8, run: Run| {
+            starts.set(slot, before != Some(run));
+            if before != Some(run) {
+                painted.push(run);
             }
+            before = Some(run);
         };
-        for (i, (start, run)) in self.runs.iter().copied().enumerate() {
-            let end = self.end(i);
-            if end < first || start > last {
-                push(start, run);
-                continue;
-            }
-            if start < first {
-                push(start, run);
-            }
-            push(start.max(first), change(run));
-            if end > last {
-                push(last + 1, run);
-            }
+        put(first, change(self.runs[from]));
+        let inner = self.starts.between(first, last);
+        for (slot, run) in inner.zip(&self.runs[from + 1..=to]) {
+            put(slot, change(*run));
         }
-        self.runs.clear();
-        self.runs.extend(painted.iter().copied());
+        // What follows keeps its value, and may have to start or to stop being a run of its own.
+        let behind = to + 1 + usize::from(next_starts_there);
+        if last < 255 {
+            put(last + 1, self.runs[behind - 1]);
+        }
+        self.starts = starts.into();
+        self.splice(keep, behind, &painted);
+    }
+
+    /// Replaces the runs `from..to`.
+    fn splice(&mut self, from: usize, to: usize, runs: &[Run]) {
+        let behind = from + runs.len();
+        self.runs.copy_within(to..self.count, behind);
+        self.runs[from..behind].copy_from_slice(runs);
+        self.count = self.count - to + behind;
     }
 }
 
@@ -313,7 +330,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::entry::{Long, Short};
+    use super::super::entry::Short;
     use super::{Content, Crowded, LONGS, LONGS_OF_SLOT, Words};
 
     /// What a slot shows, the slow way.
@@ -332,7 +349,8 @@ mod tests {
         let mut all: Vec<_> = content.shorts().map(|(s, result)| ((s.slot, s.bits), result)).collect();
         all.sort_unstable();
         prop_assert!(all.into_iter().eq(twin.iter().map(|(key, result)| (*key, *result))));
-        prop_assert!(content.runs.windows(2).all(|pair| pair[0].1 != pair[1].1), "runs are joined");
+        prop_assert!(content.runs().windows(2).all(|pair| pair[0] != pair[1]), "runs are joined");
+        prop_assert_eq!(content.count, content.starts.len());
         prop_assert_eq!(routes(content), twin.len());
         Ok(())
     }
@@ -349,7 +367,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<(u8, u8, Option<u32>)>> {
         // Few slots and few results, so that routes cover, hide and share; some need the wide form.
         let slot = prop_oneof![any::<u8>(), (0..8_u8).prop_map(|s| s << 5 | 3)];
-        let result = prop_oneof![8 => 0..6_u32, 1 => Just(2_047), 1 => Just(2_048), 1 => Just(134_217_727)];
+        let result = prop_oneof![8 => 0..6_u32, 1 => Just(4_095), 1 => Just(4_096), 1 => Just(134_217_727)];
         prop::collection::vec((slot, 0..=8_u8, prop::option::weighted(0.6, result)), 0..80)
     }
 
@@ -401,11 +419,7 @@ mod tests {
                 };
                 prop_assert!(all(&content).into_iter().eq(twin.iter().map(|(k, r)| (*k, *r))));
                 prop_assert_eq!(all(&again(&content)), all(&content));
-                prop_assert!(content.longs().is_sorted_by_key(|long| Long::to_bits(*long)));
-                for slot in 0..7 {
-                    let more = content.shown(Short { slot: slot as u8, bits: 8 }).next().unwrap().more();
-                    prop_assert_eq!(more, of_slot(&twin, slot) > 0);
-                }
+                prop_assert!(content.longs().is_sorted_by(|a, b| a.bits() >= b.bits()), "longest first");
                 prop_assert_eq!(content.room(), LONGS_OF_SLOT.min(LONGS - twin.len()));
                 prop_assert_eq!(routes(&content), twin.len() + 1);
             }
@@ -414,8 +428,6 @@ mod tests {
             prop_assert_eq!(taken.len(), twin.keys().filter(|(w, _)| w >> 56 == 2).count());
             prop_assert!(taken.iter().all(|long| twin[&(long.window(), long.bits())] == long.index()));
             prop_assert!(content.longs().iter().all(|long| long.slot() != 2));
-            let more = content.shown(Short { slot: 2, bits: 8 }).next().unwrap().more();
-            prop_assert!(more);
             prop_assert_eq!(routes(&content), 1 + twin.len() - taken.len());
         }
     }

@@ -12,15 +12,18 @@ pub(crate) const LONG_BITS: u8 = 24;
 pub(crate) const INDEX_BITS: u32 = 27;
 const INDEX: u32 = (1 << INDEX_BITS) - 1;
 
-/// What neighbouring slots share: the longest short route that covers them, and whether there are longer routes inside.
+/// What neighbouring slots share: the longest short route that covers them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run(u32);
 
 impl Run {
-    /// Longer routes are inside: long entries of the slot, or a child.
-    const MORE: u32 = 1 << INDEX_BITS;
     /// Numbers below this fit the narrow form.
-    const NARROW: u32 = 1 << 11;
+    const NARROW: u32 = 1 << 12;
+
+    /// The route of `rank` (see [`Short::rank`]) with this result.
+    pub(crate) fn new(rank: u8, index: u32) -> Self {
+        Self(u32::from(rank) << 28 | index & INDEX)
+    }
 
     #[inline]
     pub(crate) fn from_wide(bits: u32) -> Self {
@@ -34,11 +37,17 @@ impl Run {
     #[inline]
     pub(crate) fn from_narrow(bits: u16) -> Self {
         let bits = u32::from(bits);
-        Self(bits >> 11 << INDEX_BITS | bits & (Self::NARROW - 1))
+        Self(bits >> 12 << 28 | bits & (Self::NARROW - 1))
     }
-    /// The form in 16 bits, if the number fits.
-    pub(crate) fn to_narrow(self) -> Option<u16> {
-        (self.index() < Self::NARROW).then_some((self.0 >> INDEX_BITS << 11 | self.index()) as u16)
+    /// Whether the number fits the form in 16 bits.
+    #[inline]
+    pub(crate) fn is_narrow(self) -> bool {
+        self.index() < Self::NARROW
+    }
+    /// The form in 16 bits of a run whose number fits.
+    #[inline]
+    pub(crate) fn to_narrow(self) -> u16 {
+        (self.0 >> 28 << 12 | self.0 & (Self::NARROW - 1)) as u16
     }
 
     /// 0 if no short route covers the slot, else one more than its bits in this node (0..=8).
@@ -51,20 +60,6 @@ impl Run {
     #[inline]
     pub(crate) fn index(self) -> u32 {
         self.0 & INDEX
-    }
-
-    #[inline]
-    pub(crate) fn more(self) -> bool {
-        self.0 & Self::MORE != 0
-    }
-
-    /// The same slot covered by a route of `rank` (0: by none) with this result.
-    pub(crate) fn covered(self, rank: u8, index: u32) -> Self {
-        Self(self.0 & Self::MORE | u32::from(rank) << 28 | index & INDEX)
-    }
-
-    pub(crate) fn with_more(self, more: bool) -> Self {
-        Self(self.0 & !Self::MORE | if more { Self::MORE } else { 0 })
     }
 }
 
@@ -131,18 +126,16 @@ impl Hidden {
     }
 }
 
-/// A route within one slot: from the top, slot (8 bits), 31 - bits behind the slot (5), suffix (24), result (27). As
-/// numbers, entries sort by slot, then longest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A route within one slot: from the top, slot (8 bits), suffix (24), bits behind the slot (5), result (27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Long(u64);
 
 impl Long {
     /// The route of `8 + bits` (`bits` 1..=[`LONG_BITS`]) leading bits of `window`, the address from the node's depth on.
     pub(crate) fn new(window: u64, bits: u8, index: u32) -> Self {
         let bits = bits.clamp(1, LONG_BITS);
-        let suffix = window << 8 >> (64 - bits) << (LONG_BITS - bits);
-        let order = u64::from(31 - bits) << 51;
-        Self(window >> 56 << 56 | order | suffix << INDEX_BITS | u64::from(index & INDEX))
+        let prefix = window >> (56 - bits) << (56 - bits);
+        Self(prefix | u64::from(bits) << INDEX_BITS | u64::from(index & INDEX))
     }
 
     #[inline]
@@ -153,7 +146,6 @@ impl Long {
         self.0
     }
 
-    #[inline]
     pub(crate) fn slot(self) -> u8 {
         (self.0 >> 56) as u8
     }
@@ -161,7 +153,7 @@ impl Long {
     /// Bits behind the slot: 1..=[`LONG_BITS`].
     #[inline]
     pub(crate) fn bits(self) -> u8 {
-        31 - (self.0 >> 51 & 31) as u8
+        (self.0 >> INDEX_BITS & 31) as u8
     }
 
     #[inline]
@@ -171,15 +163,13 @@ impl Long {
 
     /// The route's address from the node's depth on.
     pub(crate) fn window(self) -> u64 {
-        self.0 >> 56 << 56 | self.0 << 13 >> 40 << 32
+        self.0 >> 32 << 32
     }
 
-    /// Whether an address of the same slot, given from the node's depth on, is within the route.
+    /// Whether an address, given from the node's depth on, is within the route.
     #[inline]
     pub(crate) fn covers(self, window: u64) -> bool {
-        // 64 - bits; what is below the suffix is shifted out.
-        let rest = 33 + (self.0 >> 51 & 31);
-        (window << 8 ^ self.0 << 13) >> (rest & 63) == 0
+        (self.0 ^ window) >> (56_u8.wrapping_sub(self.bits()) & 63) == 0
     }
 
     /// Whether both are the same route, whatever their results.
@@ -203,17 +193,11 @@ mod tests {
             prop_assert_eq!((long.slot(), long.bits(), long.index()), ((window >> 56) as u8, bits, index));
             prop_assert_eq!(long.window(), window >> (56 - bits) << (56 - bits));
             prop_assert!(long.covers(window));
-            if flip < 56 {
-                prop_assert_eq!(long.covers(window ^ 1 << flip), flip < u32::from(56 - bits));
-            }
+            prop_assert_eq!(long.covers(window ^ 1 << flip), flip < u32::from(56 - bits));
             let other = Long::new(window, bits, index ^ 1);
             prop_assert!(long.same_route(other) && long != other);
             prop_assert!(bits == LONG_BITS || !long.same_route(Long::new(window, bits + 1, index)));
-            prop_assert!(long.slot() == 255 || long < Long::new(window.wrapping_add(1 << 56), bits, 0), "by slot");
             prop_assert_eq!(Long::from_bits(long.to_bits()), long);
-            if bits < LONG_BITS {
-                prop_assert!(Long::new(window ^ 1, bits + 1, 0) < long, "longest first");
-            }
         }
     }
 
@@ -242,17 +226,14 @@ mod tests {
     #[test]
     fn a_run_keeps_its_parts_apart() {
         let run = Run::default();
-        assert_eq!((run.rank(), run.more()), (0, false));
-        let run = run.covered(9, INDEX).with_more(true);
-        assert_eq!((run.rank(), run.index(), run.more()), (9, INDEX, true));
+        assert_eq!((run.rank(), run), (0, Run::new(0, 0)));
+        let run = Run::new(9, INDEX);
+        assert_eq!((run.rank(), run.index(), run.is_narrow()), (9, INDEX, false));
         assert_eq!(Run::from_wide(run.to_wide()), run);
-        assert_eq!((run.to_narrow(), run.covered(9, 2048).to_narrow()), (None, None));
-        let run = run.covered(1, 2047);
-        assert_eq!((run.rank(), run.index(), run.more()), (1, 2047, true));
-        assert_eq!(run.to_narrow().map(Run::from_narrow), Some(run));
-        let plain = run.with_more(false);
-        assert_eq!((plain.rank(), plain.index(), plain.more()), (1, 2047, false));
-        assert_eq!(plain.to_narrow().map(Run::from_narrow), Some(plain));
-        assert_eq!(plain.covered(0, 0), Run::default());
+        assert!(!Run::new(9, 4096).is_narrow());
+        for run in [Run::new(1, 4095), Run::new(9, 4095), Run::new(9, 0), Run::default()] {
+            assert!(run.is_narrow());
+            assert_eq!(Run::from_narrow(run.to_narrow()), run);
+        }
     }
 }

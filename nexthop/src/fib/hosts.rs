@@ -30,18 +30,23 @@ struct Bucket<K: HashKey> {
     /// 0: the slot is free.
     results: [u64; SLOTS],
     keys: [K::Stored; SLOTS],
-    /// The farthest that an entry of this bucket lies from it.
+    /// A bit for each entry of this bucket that lies in one behind it, by its hash: a sieve.
+    strayed: u16,
+    /// The farthest that one of those lies away.
     reach: u8,
 }
 
 impl<K: HashKey> Bucket<K> {
     fn empty() -> Self {
-        Self { results: [0; SLOTS], keys: [K::Stored::default(); SLOTS], reach: 0 }
+        Self { results: [0; SLOTS], keys: [K::Stored::default(); SLOTS], strayed: 0, reach: 0 }
     }
 
     #[inline]
     fn find(&self, key: K::Stored) -> Option<usize> {
-        (0..SLOTS).find(|slot| self.keys[*slot] == key && self.results[*slot] != 0)
+        // No branch per slot: nobody could predict it.
+        let here = |slot: usize| u32::from(self.keys[slot] == key && self.results[slot] != 0) << slot;
+        let found = here(0) | here(1) | here(2) | here(3) | here(4);
+        (found != 0).then(|| found.trailing_zeros() as usize)
     }
 }
 
@@ -68,6 +73,7 @@ impl<K: HashKey> Default for Hosts<K> {
 /// Where a lookup goes on: prefetched by one stage of a burst, read by the next.
 pub(crate) struct Probe<'a, K: HashKey> {
     buckets: &'a [Bucket<K>],
+    hash: u64,
     home: usize,
 }
 
@@ -83,7 +89,7 @@ impl<K: HashKey> Probe<'_, K> {
     /// The result of the address, as a word.
     #[inline]
     pub(crate) fn find(&self, key: K) -> Option<u64> {
-        let (bucket, slot) = locate(self.buckets, self.home, key)?;
+        let (bucket, slot) = locate(self.buckets, self.home, self.hash, key)?;
         self.buckets.get(bucket)?.results.get(slot).copied()
     }
 }
@@ -97,7 +103,7 @@ impl<K: HashKey> Hosts<K> {
         loop {
             match place {
                 Place::Page(Page(page)) => {
-                    return Some(Probe { buckets: page, home: home(hash, page.len()) });
+                    return Some(Probe { buckets: page, hash, home: home(hash, page.len()) });
                 }
                 Place::Split(ways) => {
                     shift -= WAY_BITS;
@@ -244,7 +250,7 @@ impl<K: HashKey> Page<K> {
     }
 
     fn locate(&self, key: K, hash: u64) -> Option<(usize, usize)> {
-        locate(&self.0, home(hash, self.0.len()), key)
+        locate(&self.0, home(hash, self.0.len()), hash, key)
     }
 
     /// Removes an address and returns how many are left.
@@ -278,6 +284,13 @@ fn home(hash: u64, count: usize) -> usize {
     ((u64::from(hash as u32) * count as u64) >> 32) as usize
 }
 
+/// The bit of a hash in the sieve.
+#[inline]
+fn stray(hash: u64) -> u16 {
+    // Bits that chose neither the page nor the bucket.
+    1 << (hash & 15)
+}
+
 /// The bucket `distance` behind `home`, around the end.
 #[inline]
 fn at(home: usize, distance: usize, count: usize) -> usize {
@@ -287,11 +300,14 @@ fn at(home: usize, distance: usize, count: usize) -> usize {
 
 /// Bucket and slot of an address.
 #[inline]
-fn locate<K: HashKey>(buckets: &[Bucket<K>], home: usize, key: K) -> Option<(usize, usize)> {
+fn locate<K: HashKey>(buckets: &[Bucket<K>], home: usize, hash: u64, key: K) -> Option<(usize, usize)> {
     let stored = key.store();
     let bucket = buckets.get(home)?;
     if let Some(slot) = bucket.find(stored) {
         return Some((home, slot));
+    }
+    if bucket.strayed & stray(hash) == 0 {
+        return None;
     }
     (1..=usize::from(bucket.reach)).find_map(|distance| {
         let index = at(home, distance, buckets.len());
@@ -307,7 +323,10 @@ fn place<K: HashKey>(buckets: &mut [Bucket<K>], entry: Entry<K>) -> bool {
         if let Some(slot) = bucket.results.iter().position(|result| *result == 0) {
             bucket.results[slot] = entry.result;
             bucket.keys[slot] = entry.key.store();
-            buckets[home].reach = buckets[home].reach.max(distance as u8);
+            if distance > 0 {
+                buckets[home].strayed |= stray(entry.hash);
+                buckets[home].reach = buckets[home].reach.max(distance as u8);
+            }
             return true;
         }
     }

@@ -137,13 +137,34 @@ impl<K: Key> Node<K> {
         // A select, not a branch: nobody could predict it.
         *best = if run.rank() > 0 { covered } else { *best };
         // A slot has a child or long routes, not both.
-        if run.more() && kid.is_none() {
-            let covers = |long: &Long| long.slot() == slot && long.covers(window);
-            if let Some(long) = self.longs().find(covers) {
-                *best = Match::new(long.index(), head.depth + 8 + long.bits());
-            }
+        if kid.is_none()
+            && head.layout.longs > 0
+            && let Some(long) = self.longest(window)
+        {
+            *best = Match::new(long.index(), head.depth + 8 + long.bits());
         }
         kid
+    }
+
+    /// The longest of the long routes that cover an address, given from the node's depth on.
+    #[inline(always)]
+    fn longest(&self, window: u64) -> Option<Long> {
+        let (fours, _) = self.words_of_longs().as_chunks::<4>();
+        // All are looked at, four at once: nobody could predict where a search would end.
+        let mut covering = 0_u32;
+        for (i, four) in fours.iter().enumerate() {
+            let covers = four.map(|long| Long::from_bits(long).covers(window));
+            let bits = covers.iter().rev().fold(0, |bits, covers| bits << 1 | u32::from(*covers));
+            covering |= bits << ((i * 4) & 31);
+        }
+        let first = (covering != 0).then(|| covering.trailing_zeros() as usize)?;
+        self.0.slice.get(first).map(|long| Long::from_bits(*long))
+    }
+
+    #[inline(always)]
+    fn words_of_longs(&self) -> &[u64] {
+        let words = Layout::words_of_longs(usize::from(self.head().layout.longs));
+        self.0.slice.get(..words).unwrap_or_default()
     }
 
     /// What a slot shows.
@@ -152,8 +173,8 @@ impl<K: Key> Node<K> {
         let layout = &self.head().layout;
         // The first run begins at slot 0, so there is always one.
         let index = layout.runs.up_to(slot).wrapping_sub(1);
-        let word =
-            |per_word| self.0.slice.get(usize::from(layout.longs) + index / per_word).copied().unwrap_or(0);
+        let first = Layout::words_of_longs(usize::from(layout.longs));
+        let word = |per_word| self.0.slice.get(first + index / per_word).copied().unwrap_or(0);
         if layout.wide {
             Run::from_wide((word(2) >> (index % 2 * 32)) as u32)
         } else {
@@ -162,7 +183,6 @@ impl<K: Key> Node<K> {
     }
 
     /// The long routes.
-    #[inline(always)]
     fn longs(&self) -> impl Iterator<Item = Long> {
         let longs = self.0.slice.iter().take(usize::from(self.head().layout.longs));
         longs.map(|long| Long::from_bits(*long))
@@ -172,7 +192,7 @@ impl<K: Key> Node<K> {
     fn hidden(&self) -> impl Iterator<Item = Hidden> {
         let layout = &self.head().layout;
         let runs = layout.runs.len().div_ceil(if layout.wide { 2 } else { 4 });
-        self.0.slice.iter().skip(usize::from(layout.longs) + runs).map(|word| Hidden::from_bits(*word))
+        self.0.slice.iter().skip(self.words_of_longs().len() + runs).map(|word| Hidden::from_bits(*word))
     }
 
     /// The longest match.
@@ -399,9 +419,6 @@ impl<K: Key> Node<K> {
 
     /// Sets the child of `slot`.
     fn adopt(&mut self, slot: u8, kid: Self) {
-        if self.kid(slot).is_none() {
-            self.edit(|content| content.set_more(slot, true));
-        }
         let content = self.content();
         self.with_head(|head| head.kids.set(slot, kid, content.slots()));
     }
@@ -409,6 +426,5 @@ impl<K: Key> Node<K> {
     /// Removes the child of `slot`.
     fn orphan(&mut self, slot: u8) {
         self.with_head(|head| head.kids.remove(slot));
-        self.edit(|content| content.set_more(slot, false));
     }
 }

@@ -10,16 +10,6 @@ pub(crate) struct Ranks {
 }
 
 impl Ranks {
-    pub(crate) fn from_words(words: [u64; 4]) -> Self {
-        let mut before = [0; 4];
-        let mut sum = 0;
-        for (before, word) in before.iter_mut().zip(words) {
-            *before = sum as u8;
-            sum += word.count_ones();
-        }
-        Self { words: words.map(|word| [word as u32, (word >> 32) as u32]), before }
-    }
-
     /// The word that has the bit of `byte`.
     #[inline]
     fn word(&self, byte: u8) -> u64 {
@@ -27,8 +17,9 @@ impl Ranks {
         u64::from(high) << 32 | u64::from(low)
     }
 
-    fn words(&self) -> [u64; 4] {
-        [0, 64, 128, 192].map(|byte| self.word(byte))
+    /// The set without the numbers.
+    pub(crate) fn bits(&self) -> Bits {
+        Bits([0, 64, 128, 192].map(|byte| self.word(byte)))
     }
 
     /// How many members are not above `byte`.
@@ -50,28 +41,55 @@ impl Ranks {
     }
 
     pub(crate) fn with(self, byte: u8) -> Self {
-        let mut words = self.words();
-        words[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        Self::from_words(words)
+        let mut bits = self.bits();
+        bits.set(byte, true);
+        bits.into()
     }
 
     pub(crate) fn without(self, byte: u8) -> Self {
-        let mut words = self.words();
-        words[usize::from(byte >> 6)] &= !(1 << (byte & 63));
-        Self::from_words(words)
+        let mut bits = self.bits();
+        bits.set(byte, false);
+        bits.into()
     }
 
-    /// Calls with the number and the value of each member, in ascending order.
-    #[inline]
-    pub(crate) fn for_each(&self, mut call: impl FnMut(usize, u8)) {
-        let mut number = 0;
-        for (mut word, base) in self.words().into_iter().zip([0_u8, 64, 128, 192]) {
-            while word != 0 {
-                call(number, base + word.trailing_zeros() as u8);
-                number += 1;
+    /// The members above `low` and not above `high`, in ascending order.
+    pub(crate) fn between(&self, low: u8, high: u8) -> impl Iterator<Item = u8> {
+        let Bits(words) = self.bits();
+        (low >> 6..=high >> 6).flat_map(move |i| {
+            let base = i << 6;
+            let mut word = words[usize::from(i)];
+            word &= if low < base { u64::MAX } else { u64::MAX << (low & 63) << 1 };
+            word &= if high > base | 63 { u64::MAX } else { u64::MAX >> (63 - (high & 63)) };
+            std::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros() as u8)?;
                 word &= word - 1;
-            }
+                Some(base + bit)
+            })
+        })
+    }
+}
+
+/// A set of bytes that is being changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bits([u64; 4]);
+
+impl Bits {
+    /// Whether `byte` is a member from now on.
+    pub(crate) fn set(&mut self, byte: u8, member: bool) {
+        let word = &mut self.0[usize::from(byte >> 6)];
+        *word = *word & !(1 << (byte & 63)) | u64::from(member) << (byte & 63);
+    }
+}
+
+impl From<Bits> for Ranks {
+    fn from(Bits(words): Bits) -> Self {
+        let mut before = [0; 4];
+        let mut sum = 0;
+        for (before, word) in before.iter_mut().zip(words) {
+            *before = sum as u8;
+            sum += word.count_ones();
         }
+        Self { words: words.map(|word| [word as u32, (word >> 32) as u32]), before }
     }
 }
 
@@ -81,33 +99,30 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::Ranks;
-
-    fn listed(ranks: &Ranks) -> Vec<u8> {
-        let mut all = Vec::new();
-        ranks.for_each(|number, byte| {
-            assert_eq!(number, all.len());
-            all.push(byte);
-        });
-        all
-    }
+    use super::{Bits, Ranks};
 
     proptest! {
         #[test]
-        fn members_are_numbered_in_order(members: BTreeSet<u8>, probe: u8) {
+        fn members_are_numbered_in_order(
+            members: BTreeSet<u8>, probe: u8, high: u8,
+        ) {
             let ranks = members.iter().fold(Ranks::default(), |ranks, byte| ranks.with(*byte));
-            prop_assert_eq!(listed(&ranks), members.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(ranks.len(), members.len());
             prop_assert_eq!(ranks.contains(probe), members.contains(&probe));
             prop_assert_eq!(ranks.up_to(probe), members.range(..=probe).count());
-            let rest: Vec<_> = members.iter().filter(|byte| **byte != probe).copied().collect();
-            prop_assert_eq!(listed(&ranks.without(probe)), rest);
+            let rest = ranks.without(probe);
+            prop_assert!(!rest.contains(probe));
+            prop_assert!((0..=255).all(|b| rest.contains(b) == (b != probe && members.contains(&b))));
+            let (low, high) = (probe.min(high), probe.max(high));
+            let between = members.iter().copied().filter(|byte| (low..=high).contains(byte) && *byte != low);
+            prop_assert!(ranks.between(low, high).eq(between));
         }
     }
 
     #[test]
     fn all_256_values_fit() {
-        let full = Ranks::from_words([u64::MAX; 4]);
+        let full = Ranks::from(Bits([u64::MAX; 4]));
         assert_eq!((full.len(), full.up_to(0), full.up_to(200)), (256, 1, 201));
+        assert!(full.between(0, 255).eq(1..=255));
     }
 }
