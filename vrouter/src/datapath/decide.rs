@@ -169,7 +169,8 @@ fn run<N: Narrate>(
     };
     let walked = walk::walk(tables, start, pick)?;
     say.tell("route", || {
-        let label = |label: Label| if label.is_some() { format!(" label {}", label.0) } else { String::new() };
+        let label =
+            |label: Label| if label.is_some() { format!(" label {}", label.0) } else { String::new() };
         let way = match walked.route {
             Some(route) => {
                 let (vrf, id) = (walked.vrf, route.next_hop());

@@ -21,8 +21,8 @@ fn a_syn_flood_over_the_interface_limit_costs_the_flooder_only() {
     for n in 0..100 {
         for (id, from) in [(2, [10, 1, 1, 3]), (3, [10, 1, 1, 4])] {
             let (there, back) = pair(id, from, n);
-            assert_eq!(send(&mut node, id.into(), &[there.clone()]).len(), 1);
-            assert_eq!(send(&mut node, 4, &[back.clone()]).len(), 1);
+            assert_eq!(send(&mut node, id.into(), std::slice::from_ref(&there)).len(), 1);
+            assert_eq!(send(&mut node, 4, std::slice::from_ref(&back)).len(), 1);
             established.push((id, there, back));
         }
     }
