@@ -1,0 +1,79 @@
+# Network namespaces, links between them, and daemons in them. Needs common.sh, $PREFIX (of the namespaces'
+# names), $WORK (a directory for files) and $BIN (where vrouterd and vrouterctl are).
+# shellcheck shell=bash
+
+# in_ns NAME COMMAND...
+in_ns() {
+    local name=$1
+    shift
+    ip netns exec "$PREFIX$name" "$@"
+}
+
+# new_ns NAME: a namespace with loopback up and without IPv6 chatter of its own.
+new_ns() {
+    ip netns add "$PREFIX$1"
+    in_ns "$1" sysctl -q -w net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0
+    in_ns "$1" ip link set lo up
+}
+
+# plug NAME:INTERFACE NAME:INTERFACE: a cable. Checksums are finished by the kernel before a packet is sent:
+# a DPDK device on a veth cannot see that they are not.
+plug() {
+    local a=${1%%:*} a_link=${1##*:} b=${2%%:*} b_link=${2##*:}
+    ip link add "$a_link" netns "$PREFIX$a" type veth peer name "$b_link" netns "$PREFIX$b"
+    local end
+    for end in "$1" "$2"; do
+        in_ns "${end%%:*}" ethtool -K "${end##*:}" tx off >/dev/null
+        in_ns "${end%%:*}" ip link set "${end##*:}" up
+    done
+}
+
+# port NAME:INTERFACE: an interface that a vrouterd has for itself: the kernel says nothing on it.
+quiet() {
+    in_ns "${1%%:*}" sysctl -q -w "net.ipv6.conf.${1##*:}.disable_ipv6=1"
+}
+
+# start_vrouterd NAME [OPTION...]: in the namespace of that name; waits until it can be programmed.
+start_vrouterd() {
+    local name=$1
+    shift
+    mkdir -p "$WORK/$name"
+    ip netns exec "$PREFIX$name" "$BIN/vrouterd" --config /dev/null \
+        --agent-listen "unix://$WORK/$name/agent.sock" --devices-directories "$WORK" "$@" \
+        >"$WORK/$name/vrouterd.log" 2>&1 &
+    daemons+=("$!")
+    local process=$!
+    if ! wait_for 20 "vrouterd in $name" ready_or_gone "$process" "$WORK/$name/agent.sock" \
+        || ! kill -0 "$process" 2>/dev/null; then
+        tail -n 20 "$WORK/$name/vrouterd.log" >&2
+        die "vrouterd in $name did not start"
+    fi
+}
+
+ready_or_gone() { [ -S "$2" ] || ! kill -0 "$1" 2>/dev/null; }
+
+# ctl NAME ARGUMENT...: vrouterctl for the daemon of that name.
+ctl() {
+    local name=$1
+    shift
+    "$BIN/vrouterctl" --agent "unix://$WORK/$name/agent.sock" "$@"
+}
+
+# Ends the daemons in order, then everything else that runs in our namespaces, then the namespaces.
+remove_all() {
+    local process name
+    for process in "${daemons[@]}"; do
+        kill -TERM "$process" 2>/dev/null || true
+    done
+    for process in "${daemons[@]}"; do
+        wait "$process" 2>/dev/null || true
+    done
+    daemons=()
+    for name in $(ip netns list | awk -v prefix="$PREFIX" 'index($1, prefix) == 1 {print $1}'); do
+        ip netns pids "$name" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
+        wait_for 10 "processes in $name to end" no_processes "$name" || true
+        ip netns delete "$name"
+    done
+}
+
+no_processes() { [ -z "$(ip netns pids "$1")" ]; }
