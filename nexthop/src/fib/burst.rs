@@ -37,9 +37,10 @@ pub(crate) fn lookup<'a, K: Key>(
             probing = true;
         }
     }
+    let found = found.get_mut(..count).unwrap_or_default();
     found.fill(None);
     if probing {
-        for (i, found) in found.iter_mut().enumerate().take(count) {
+        for (i, found) in found.iter_mut().enumerate() {
             let i = i % BURST;
             if let Some(word) = probes[i].as_ref().and_then(|probe| probe.find(keys[i])) {
                 *found = FibResult::from_word(word);
@@ -60,7 +61,7 @@ pub(crate) fn lookup<'a, K: Key>(
             }
         }
     }
-    for (i, found) in found.iter_mut().enumerate().take(count) {
+    for (i, found) in found.iter_mut().enumerate() {
         let best = matches[i % BURST];
         if best != Match::NONE {
             *found = results.get(best.result()).and_then(FibResult::from_word);

@@ -119,7 +119,9 @@ impl Key for u128 {
 
     #[inline]
     fn window(self, depth: u8) -> u64 {
-        (self << (depth & 127) >> 64) as u64
+        // In halves: processors have no shift of 128 bits.
+        let [high, low] = self.store();
+        if depth < 64 { high << depth | low >> 1 >> (63 - depth) } else { low << (depth & 63) }
     }
     #[inline]
     fn with_window(self, depth: u8, window: u64) -> Self {
@@ -135,7 +137,12 @@ impl Key for u128 {
     }
     #[inline]
     fn agrees(self, other: Self, length: u8) -> bool {
-        (self ^ other) >> 1 >> (127 - (length & 127)) == 0
+        let [high, low] = (self ^ other).store();
+        if length < 64 {
+            high >> 1 >> (63 - length) == 0
+        } else {
+            high == 0 && low >> 1 >> (63 - (length & 63)) == 0
+        }
     }
 }
 

@@ -428,3 +428,124 @@ impl<K: Key> Node<K> {
         self.with_head(|head| head.kids.remove(slot));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Node, Route};
+
+    /// Where each node lies.
+    fn places(node: &Node<u32>, into: &mut BTreeSet<usize>) {
+        into.insert(node.0.heap_ptr().addr());
+        node.head().kids.for_each(|kid| places(kid, into));
+    }
+
+    fn placed(node: &Node<u32>) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        places(node, &mut all);
+        all
+    }
+
+    fn route(key: u32, length: u8) -> Route<u32> {
+        Route { key, length }
+    }
+
+    /// 256 * 256 / 4 routes below 10/8 and some elsewhere: arrays, lists and leaves.
+    fn crowded() -> Node<u32> {
+        let mut root = Node::new(0, 0);
+        for high in 0..=255 {
+            for low in (0..=255).step_by(4) {
+                root.insert(route(0x0a00_0000 | high << 16 | low << 8, 24), low);
+            }
+            root.insert(route(high << 24, 8), high);
+            for low in 0..9 {
+                root.insert(route(high << 24 | low << 12, 20), high);
+            }
+        }
+        root
+    }
+
+    #[test]
+    fn one_edit_of_a_shared_trie_copies_the_path_to_it() {
+        let mut root = crowded();
+        let older = root.clone();
+        let nodes = placed(&older);
+        assert!(nodes.len() > 500);
+        root.insert(route(0x0a01_0100, 24), 7);
+        let shared = placed(&root).intersection(&nodes).count();
+        assert_eq!(shared, nodes.len() - 3, "root, 10/8 and 10.1/16");
+        let before = placed(&root);
+        root.insert(route(0x0a02_0100, 24), 7);
+        assert_eq!(placed(&root).intersection(&before).count(), nodes.len() - 1, "the path is its own now");
+        assert_eq!(placed(&older), nodes);
+    }
+
+    #[test]
+    fn memory_follows_what_is_there() {
+        let mut root = crowded();
+        let before = root.memory();
+        assert!((100_000..2_000_000).contains(&before));
+        let mut all = Vec::new();
+        root.for_each_result(&mut |result| all.push(result));
+        assert_eq!(all.len(), 256 * 64 + 256 + 256 * 9);
+        for high in 0..=255 {
+            for low in (0..=255).step_by(4) {
+                assert_eq!(root.remove(route(0x0a00_0000 | high << 16 | low << 8, 24)), Some(low));
+            }
+        }
+        assert!(root.memory() * 4 < before, "{} of {before}", root.memory());
+        assert_eq!(root.remove(route(0x0a00_0000, 24)), None);
+        for high in 0..=255 {
+            assert_eq!(root.lookup(high << 24 | 9).length(), 20);
+            for low in 0..9 {
+                root.remove(route(high << 24 | low << 12, 20));
+            }
+            assert_eq!(root.lookup(high << 24 | 9).length(), 8);
+        }
+        assert_eq!(placed(&root).len(), 1, "a root of short routes only");
+    }
+
+    #[test]
+    fn a_child_that_has_few_routes_left_gives_them_back() {
+        let mut root = Node::new(0, 0);
+        let all: Vec<_> = (0..9).map(|i| route(0x0a00_0000 | i << 12, 20 + i as u8 % 3)).collect();
+        for (i, route) in (0..).zip(&all) {
+            assert_eq!(placed(&root).len(), 1, "long routes of the root");
+            root.insert(*route, i);
+        }
+        assert_eq!(placed(&root).len(), 2, "the ninth is one too many in its slot");
+        for left in (4..9).rev() {
+            assert_eq!(placed(&root).len(), 2);
+            root.remove(all[left]);
+        }
+        assert_eq!(placed(&root).len(), 1);
+        for (i, route) in (0..).zip(&all) {
+            assert_eq!(root.get(*route), (i < 4).then_some(i));
+            assert_eq!(root.lookup(route.key).length(), if i < 4 { route.length } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_child_keeps_its_few_routes_where_the_parent_has_no_room() {
+        let mut root = Node::new(0, 0);
+        for high in 0..5 {
+            for low in 0..8 {
+                root.insert(route(high << 24 | low << 12, 20), low);
+            }
+        }
+        // 40 routes are more than a node has long ones: one slot had to go.
+        assert_eq!(placed(&root).len(), 2);
+        let mut all = Vec::new();
+        root.for_each_result(&mut |result| all.push(result));
+        assert_eq!(all.len(), 40);
+        for high in 0..5 {
+            for low in 0..4 {
+                root.remove(route(high << 24 | low << 12, 20));
+            }
+            for low in 4..8 {
+                assert_eq!(root.get(route(high << 24 | low << 12, 20)), Some(low));
+            }
+        }
+    }
+}

@@ -204,3 +204,122 @@ impl Vrfs {
         self.rows.get(u32::from(vrf.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use packet::{GroupSetId, Label, NextHopId, VrfId};
+
+    use super::Vrfs;
+    use crate::fib::FibResult;
+    use crate::prefix::Prefix;
+
+    const RED: VrfId = VrfId(7);
+
+    fn result(next_hop: u32) -> FibResult {
+        FibResult::new(NextHopId(next_hop), Label::NONE, GroupSetId(0))
+    }
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn vrfs_are_added_once_and_deleted_with_their_routes() {
+        let mut vrfs = Vrfs::new();
+        assert!(vrfs.is_empty() && !vrfs.contains(RED));
+        assert!(vrfs.add(RED) && !vrfs.add(RED) && vrfs.add(VrfId(u16::MAX)) && vrfs.add(VrfId(0)));
+        vrfs.insert(RED, prefix("10.0.0.0/8"), result(1));
+        assert!(!vrfs.add(RED));
+        assert_eq!((vrfs.len(), vrfs.routes(RED), vrfs.is_empty()), (3, 1, false));
+        assert_eq!(vrfs.iter().collect::<Vec<_>>(), [VrfId(0), RED, VrfId(u16::MAX)]);
+        assert!(vrfs.delete(RED) && !vrfs.delete(RED));
+        assert_eq!((vrfs.lookup4(RED, 0x0a00_0001), vrfs.routes(RED)), (None, 0));
+        assert!(vrfs.add(RED));
+        assert_eq!(vrfs.lookup4(RED, 0x0a00_0001), None);
+    }
+
+    #[test]
+    fn inserting_into_a_vrf_that_is_not_there_adds_it() {
+        let mut vrfs = Vrfs::new();
+        assert_eq!(vrfs.remove(RED, prefix("::/0")), None);
+        assert_eq!(vrfs.insert(RED, prefix("::/0"), result(1)), None);
+        assert_eq!(vrfs.insert(RED, prefix("::/0"), result(2)), Some(result(1)));
+        assert_eq!((vrfs.len(), vrfs.routes(RED)), (1, 1));
+        assert_eq!(vrfs.lookup6(RED, 1), Some(result(2)));
+        assert_eq!(vrfs.lookup4(RED, 1), None, "families are apart");
+    }
+
+    #[test]
+    fn each_vrf_remembers_the_epoch_of_its_last_change() {
+        let mut vrfs = Vrfs::new();
+        vrfs.add(RED);
+        vrfs.add(VrfId(8));
+        let before = vrfs.clone();
+        vrfs.set_epoch(RED, 42);
+        vrfs.set_epoch(VrfId(9), 43);
+        assert_eq!([RED, VrfId(8), VrfId(9)].map(|vrf| vrfs.epoch(vrf)), [42, 0, 0]);
+        assert_eq!(before.epoch(RED), 0);
+    }
+
+    #[test]
+    fn more_results_than_fit_the_narrow_form_are_told_apart() {
+        let mut vrfs = Vrfs::new();
+        let all = 0..6_000_u32;
+        let address = |i: u32| 0x0a00_0000 | i << 8;
+        for i in all.clone() {
+            vrfs.insert(RED, Prefix::v4(address(i), 24).unwrap(), result(i));
+        }
+        // The other way round, so that numbers are narrow and wide within one node.
+        for i in all.clone().rev() {
+            assert_eq!(vrfs.get_exact(RED, Prefix::v4(address(i), 24).unwrap()), Some(result(i)));
+            assert_eq!(vrfs.lookup4_len(RED, address(i) | 9), Some((result(i), 24)));
+        }
+        for i in all.clone().filter(|i| i % 3 > 0) {
+            assert_eq!(vrfs.remove(RED, Prefix::v4(address(i), 24).unwrap()), Some(result(i)));
+        }
+        for i in all {
+            assert_eq!(vrfs.lookup4(RED, address(i) | 9), (i % 3 == 0).then(|| result(i)));
+        }
+    }
+
+    #[test]
+    fn a_deleted_vrf_gives_its_results_back() {
+        let mut vrfs = Vrfs::new();
+        for i in 0..2_000_u32 {
+            let length = [20, 24, 28][i as usize % 3];
+            vrfs.insert(RED, Prefix::v4(0x0a00_0000 | i << 12, length).unwrap(), result(i));
+            vrfs.insert(RED, Prefix::v6(u128::from(i) << 80, 48).unwrap(), result(i + 5_000));
+            vrfs.insert(VrfId(8), Prefix::v4(i << 12, 20).unwrap(), result(i));
+        }
+        assert_eq!((0..4_000).filter_map(|number| vrfs.results.get(number)).count(), 4_000);
+        vrfs.delete(RED);
+        assert_eq!((0..4_000).filter_map(|number| vrfs.results.get(number)).count(), 2_000);
+        vrfs.delete(VrfId(8));
+        assert!((0..4_000).all(|number| vrfs.results.get(number).is_none()));
+    }
+
+    #[test]
+    fn a_burst_stops_at_the_shorter_slice_and_overwrites_what_was_there() {
+        let mut vrfs = Vrfs::new();
+        vrfs.insert(RED, prefix("10.0.0.0/8"), result(1));
+        vrfs.insert(RED, prefix("10.0.0.7/32"), result(2));
+        vrfs.insert(RED, prefix("2001:db8::/32"), result(3));
+        vrfs.insert(RED, prefix("2001:db8::7/128"), result(4));
+        let vrf_of = |i: u32| if i < 60 { RED } else { VrfId(1) };
+        let expected4 = |i: u32| (i < 60).then(|| if i == 7 { result(2) } else { result(1) });
+        let expected6 = |i: u32| (i < 60).then(|| if i == 7 { result(4) } else { result(3) });
+        for (keys, room) in [(0, 3), (3, 0), (63, 64), (64, 63), (130, 200), (200, 130)] {
+            let keys4: Vec<_> = (0..keys).map(|i| (vrf_of(i), 0x0a00_0000 | i)).collect();
+            let base = 0x2001_0db8_u128 << 96;
+            let keys6: Vec<_> = (0..keys).map(|i| (vrf_of(i), base | u128::from(i))).collect();
+            let mut found = vec![Some(result(9)); room];
+            vrfs.lookup_burst4(&keys4, &mut found);
+            let asked = (keys as usize).min(room);
+            assert!(found[..asked].iter().copied().eq((0..asked as u32).map(expected4)));
+            assert!(found[asked..].iter().all(|other| *other == Some(result(9))));
+            vrfs.lookup_burst6(&keys6, &mut found);
+            assert!(found[..asked].iter().copied().eq((0..asked as u32).map(expected6)));
+            assert!(found[asked..].iter().all(|other| *other == Some(result(9))));
+        }
+    }
+}
