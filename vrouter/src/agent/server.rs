@@ -8,6 +8,7 @@ use std::{
         net::{UnixListener as StdUnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use agent_api::{MAX_MESSAGE_BYTES, v1::agent_server::AgentServer};
@@ -20,6 +21,9 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig, server::Router};
 
 use super::Agent;
+
+/// How long running calls may take to end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A place to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +147,8 @@ impl Listeners {
         addresses.collect()
     }
 
-    /// Serves until `stop` becomes true, then ends running calls and removes the sockets. Needs a Tokio runtime.
+    /// Serves until `stop` becomes true, then takes no more calls, lets running ones end for a moment, and removes
+    /// the sockets. Needs a Tokio runtime.
     ///
     /// # Errors
     /// A listener failed.
@@ -189,10 +194,16 @@ impl Listeners {
     }
 }
 
-/// Ready when serving is to end. Streams that nobody ends would hold it up for ever, so they are cut.
+/// Ready when serving is to end.
 async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that whoever could stop us has gone: that stops us too.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Streams that nobody ends would hold up the end for ever.
+async fn impatient(stop: watch::Receiver<bool>) {
+    stopped(stop).await;
+    tokio::time::sleep(GRACE).await;
 }
 
 async fn serve_unix(
@@ -201,10 +212,12 @@ async fn serve_unix(
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let listener = UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-    let serving = router.serve_with_incoming(UnixListenerStream::new(listener));
+    let calls = UnixListenerStream::new(listener);
     tokio::select! {
-        result = serving => result.map_err(|error| chain(&error)),
-        () = stopped(stop) => Ok(()),
+        result = router.serve_with_incoming_shutdown(calls, stopped(stop.clone())) => {
+            result.map_err(|error| chain(&error))
+        }
+        () = impatient(stop) => Ok(()),
     }
 }
 
@@ -214,10 +227,12 @@ async fn serve_tcp(
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
-    let serving = router.serve_with_incoming(TcpListenerStream::new(listener));
+    let calls = TcpListenerStream::new(listener);
     tokio::select! {
-        result = serving => result.map_err(|error| chain(&error)),
-        () = stopped(stop) => Ok(()),
+        result = router.serve_with_incoming_shutdown(calls, stopped(stop.clone())) => {
+            result.map_err(|error| chain(&error))
+        }
+        () = impatient(stop) => Ok(()),
     }
 }
 

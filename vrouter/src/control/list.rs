@@ -78,8 +78,14 @@ impl<P: Ports> Control<P> {
     /// The objects as they are now. Publish first: a batch that was answered is in effect.
     #[must_use]
     pub fn snapshot(&self, kind: Kind) -> Snapshot {
-        let attachments =
-            if kind == Kind::Interface { self.attachments.clone() } else { Attachments::default() };
+        let mut attachments = Attachments::default();
+        if kind == Kind::Interface {
+            attachments.clone_from(&self.attachments);
+            // Queues move between workers; who serves which is for the ports to tell.
+            for attachment in attachments.values_mut() {
+                attachment.queues = self.ports.queues(attachment.port.port);
+            }
+        }
         let prefixes = if kind == Kind::Vrf { self.store.prefixes.clone() } else { AHashMap::new() };
         Snapshot {
             names: Arc::clone(&self.store.names),

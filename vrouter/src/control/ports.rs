@@ -71,6 +71,7 @@ pub trait Ports: Send {
 pub(crate) struct Attachment {
     pub(crate) port: AttachedPort,
     pub(crate) link: Link,
+    /// Filled in for lists only.
     pub(crate) queues: Vec<v1::QueueAssignment>,
     /// They outlive every row of the interface.
     pub(crate) counters: Arc<InterfaceCounters>,

@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::{Code, Control, Fault, Owner, Ports, Replay, Shown, Snapshot, Swept, Watchers};
 use crate::tables::Tables;
 
-/// Batches that may wait: more, and their senders wait instead.
-const WAITING: usize = 256;
+/// Batches (of up to 4 MiB each) that may wait: more, and their senders wait instead.
+const WAITING: usize = 64;
 /// How long batches are gathered into one generation at most.
 const GATHER: Duration = Duration::from_millis(5);
 /// How often workers' events are looked at when nothing else happens.

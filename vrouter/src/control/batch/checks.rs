@@ -122,6 +122,10 @@ fn interface(view: &View<'_>, key: ObjectKey, spec: &InterfaceSpec) -> Result<()
             spec.vrf
         ));
     }
+    if other.mtu != spec.mtu {
+        let text = format!("interface {fabric} ({}) has {}: twins have one MTU", other.name(), other.mtu);
+        return Err(view.refuse(key, "mtu", text));
+    }
     let staged = view.changes.iter().map(|change| change.key);
     let twins = view.store.referrers(ObjectKey::Interface(fabric)).chain(staged);
     for twin in twins.filter(|&twin| twin != key) {

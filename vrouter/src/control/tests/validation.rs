@@ -90,6 +90,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("interface: {id: 9, name: x, role: HOST, twin_of: 77, device: {'null': {}}}", 9, "twin_of"),
     ("interface: {id: 9, name: x, role: HOST, twin_of: 2, vrf: 1, device: {'null': {}}}", 9, "twin_of"),
     ("interface: {id: 9, name: x, role: HOST, twin_of: 1, vrf: 1, device: {'null': {}}}", 9, "twin_of"),
+    ("interface: {id: 9, name: x, role: HOST, twin_of: 1, mtu: 9000, device: {'null': {}}}", 9, "mtu"),
     ("interface: {id: 1, name: fabric, role: FABRIC, device: {ring: {name: other}}}", 9, "device"),
     // device
     ("interface: {id: 9, name: x, role: FABRIC, device: {queues: 65, 'null': {}}}", 3, "device.queues"),
