@@ -118,12 +118,7 @@ impl Simulator {
             datapath,
             counters,
             events,
-            wire: Wire {
-                sent: Vec::new(),
-                pool: Pool::default(),
-                buffers: size.buffers,
-                full: Vec::new(),
-            },
+            wire: Wire { sent: Vec::new(), pool: Pool::default(), buffers: size.buffers, full: Vec::new() },
             owner: Owner::peer("controller").unwrap_or_else(Owner::config),
             seed,
             now: Now { milliseconds: 1 << 20 },

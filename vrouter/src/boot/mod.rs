@@ -66,7 +66,7 @@ pub fn run(config: &Config) -> Result<()> {
         }
     });
     notify::tell("STOPPING=1");
-    tracing::info!(reason = reason.as_ref().map_or_else(String::as_str, |name| name), "stopping");
+    tracing::info!(reason = reason.as_ref().unwrap_or_else(String::as_str), "stopping");
     runtime.block_on(api.stop());
     drop(process);
     drop(runtime);

@@ -12,9 +12,12 @@ use super::placement::Place;
 use crate::port::Dpdk;
 use crate::worker::{Command, Mailbox, Parts, Worker};
 
+/// A worker's thread and how it is told to stop.
+type Thread<S> = (Arc<Mailbox<Dpdk>>, JoinHandle<Worker<Dpdk, S>>);
+
 /// The threads, which end when this is dropped. The devices must be detached by then.
 pub(super) struct WorkerThreads<S: SessionSink + Send + 'static> {
-    threads: Vec<(Arc<Mailbox<Dpdk>>, JoinHandle<Worker<Dpdk, S>>)>,
+    threads: Vec<Thread<S>>,
 }
 
 impl<S: SessionSink + Send + 'static> WorkerThreads<S> {
