@@ -66,7 +66,11 @@ pub fn run(config: &Config) -> Result<()> {
         }
     });
     notify::tell("STOPPING=1");
-    tracing::info!(reason = reason.as_ref().unwrap_or_else(String::as_str), "stopping");
+    let why = match &reason {
+        Ok(signal) => signal,
+        Err(failure) => failure.as_str(),
+    };
+    tracing::info!(reason = why, "stopping");
     runtime.block_on(api.stop());
     drop(process);
     drop(runtime);
