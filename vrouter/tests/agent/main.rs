@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is missing")]
 
 mod batches;
+mod effective;
 mod introspection;
 mod packets;
 mod replays;
@@ -13,7 +14,8 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
+        mpsc,
     },
 };
 
@@ -117,9 +119,8 @@ struct Server {
     addresses: Vec<std::net::SocketAddr>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
-    /// A worker that passes burst boundaries until this becomes true.
-    halt: Arc<AtomicBool>,
-    worker: Option<std::thread::JoinHandle<()>>,
+    /// One worker that polls and one that sleeps.
+    workers: Vec<(mpsc::Sender<effective::Packet>, std::thread::JoinHandle<()>)>,
 }
 
 impl Server {
@@ -129,17 +130,9 @@ impl Server {
 
     async fn with(endpoints: impl FnOnce(PathBuf) -> Vec<Endpoint>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let settings = Settings { workers: 1, ..Settings::default() };
+        let settings = Settings { workers: 2, ..Settings::default() };
         let (control, mut readers) = Control::new(settings, MemoryPorts::default());
-        let mut reader = readers.remove(0);
-        let halt = Arc::new(AtomicBool::new(false));
-        let halted = Arc::clone(&halt);
-        let worker = std::thread::spawn(move || {
-            while !halted.load(Ordering::Relaxed) {
-                reader.refresh();
-                std::thread::yield_now();
-            }
-        });
+        let workers = vec![effective::busy(readers.remove(0)), effective::asleep(readers.remove(0))];
         let wire = Wire::default();
         let thread = ControlThread::start(control, wire.clone()).unwrap();
         let config =
@@ -156,17 +149,7 @@ impl Server {
         let agent = Agent::new(thread.handle().clone(), dataplane);
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(async move { listeners.serve(agent, stopped).await.unwrap() });
-        Self {
-            directory,
-            thread: Some(thread),
-            wire,
-            bench,
-            addresses,
-            stop,
-            serving,
-            halt,
-            worker: Some(worker),
-        }
+        Self { directory, thread: Some(thread), wire, bench, addresses, stop, serving, workers }
     }
 
     async fn node() -> (Self, Client) {
@@ -174,6 +157,11 @@ impl Server {
         let mut client = server.client().await;
         client.put(NODE).await;
         (server, client)
+    }
+
+    /// The ways to the workers.
+    fn workers(&self) -> Vec<mpsc::Sender<effective::Packet>> {
+        self.workers.iter().map(|(packets, _)| packets.clone()).collect()
     }
 
     fn socket(&self) -> PathBuf {
@@ -201,8 +189,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
         self.thread.take();
-        self.halt.store(true, Ordering::Relaxed);
-        if let Some(worker) = self.worker.take() {
+        for (packets, worker) in self.workers.drain(..) {
+            drop(packets);
             worker.join().unwrap();
         }
     }
