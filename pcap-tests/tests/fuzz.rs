@@ -6,6 +6,7 @@
 //! and the burst.
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use agent_api::v1::{Object, Operation, operation};
@@ -35,6 +36,7 @@ fn no_byte_string_upsets_the_pipeline() {
     let world = World::load();
     let (mut done, mut episode) = (0, 0);
     let mut ends = datapath::Accounting::default();
+    let mut drops = BTreeMap::new();
     while done < packets {
         let mut run = Run::new(&world, seed + episode);
         for _ in 0..EPISODE {
@@ -45,11 +47,16 @@ fn no_byte_string_upsets_the_pipeline() {
         }
         run.finish();
         ends += run.simulator.accounting();
+        run.simulator.drops().for_each(|(reason, count)| *drops.entry(reason.name()).or_default() += count);
         episode += 1;
     }
     println!("{done} packets from seed {seed} in {episode} episodes: {ends:?}");
+    let mut drops: Vec<(&str, u64)> = drops.into_iter().collect();
+    drops.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    println!("{} drop reasons: {drops:?}", drops.len());
     // Most are damaged, but it would be no test of the pipeline if few got through its gates.
     assert!(ends.sent > done / 20, "hardly anything was forwarded: {ends:?}");
+    assert!(drops.len() >= 40, "packets ended in few ways");
     assert!(ends.consumed > 0 && ends.punted > 0 && ends.originated > 0 && ends.copied > 0, "{ends:?}");
 }
 
