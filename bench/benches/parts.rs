@@ -74,7 +74,7 @@ fn policy(c: &mut Criterion) {
             protocol: 6,
             ports: Some((1 + (n % 60_000) as u16, 1 + (n % 60_000) as u16)),
             icmp: None,
-            remote: if n % 2 == 0 { Remote::Group(n % 256) } else { Remote::Any },
+            remote: if n.is_multiple_of(2) { Remote::Group(n % 256) } else { Remote::Any },
         };
         let group = SecurityGroup { id: 1, rules: (1..=count).map(rule).collect() };
         let policy = CompiledPolicy::compile(&[&group]);

@@ -244,9 +244,9 @@ impl Case {
     /// The last packet that has come in at `at`: what leaves then leaves because of it.
     #[must_use]
     pub fn cause(&self, at: Duration) -> Duration {
-        let packets =
+        let mut packets =
             self.steps.iter().filter(|step| matches!(step.event, Event::Packet { .. }) && step.at <= at);
-        packets.last().map_or(Duration::ZERO, |step| step.at)
+        packets.next_back().map_or(Duration::ZERO, |step| step.at)
     }
 
     /// When the case ends.

@@ -121,9 +121,7 @@ fn with_device(mut operation: Operation) -> Operation {
     if let Some(operation::Operation::Put(object)) = &mut operation.operation
         && let Some(object::Object::Interface(interface)) = &mut object.object
     {
-        interface
-            .device
-            .get_or_insert_with(|| Device { kind: Some(device::Kind::Null(NullDevice {})), queues: 0 });
+        interface.device.get_or_insert(Device { kind: Some(device::Kind::Null(NullDevice {})), queues: 0 });
     }
     operation
 }
