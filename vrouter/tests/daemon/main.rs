@@ -1,0 +1,15 @@
+//! The real daemon, process by process: started, programmed over gRPC, fed through real devices, stopped.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod command_line;
+mod devices;
+mod forwarding;
+mod frames;
+mod harness;
+mod hotplug;
+mod kernel;
+mod lifecycle;
+mod objects;
+mod peers;
+mod toggling;
