@@ -282,6 +282,17 @@ fn a_duplicate_probe_is_answered_to_all_nodes() {
 }
 
 #[test]
+fn a_proxy_speaks_from_its_own_address() {
+    let ask = ethernet(&nd_packet(LINK_LOCAL, SOLICITED, 255, &message(135, 0, TARGET, &SOURCE_MAC)));
+    let mut buf = MemoryBuf::new(&ask);
+    let advertise = Advertise { target: TARGET, source: A6, mac: MAC_B, router: true, overrides: false };
+    nd::answer(&mut buf, &parse::ethernet(&ask).unwrap(), &advertise).unwrap();
+    assert_eq!(buf.data()[14..], nd_packet(A6, LINK_LOCAL, 255, &message(136, 0xc0, TARGET, &TARGET_MAC)));
+    let unsolicited = nd_packet(A6, ALL_NODES, 255, &message(136, 0x80, TARGET, &TARGET_MAC));
+    assert_eq!(advertise.unsolicited().1.to_vec(), unsolicited);
+}
+
+#[test]
 fn an_answer_without_room_is_named() {
     let probe = ethernet(&nd_packet([0; 16], SOLICITED, 255, &message(135, 0, TARGET, &[])));
     let mut buf = MemoryBuf::with_tailroom(&probe, 7);
