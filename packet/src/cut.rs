@@ -208,6 +208,14 @@ mod tests {
     }
 
     #[test]
+    fn each_piece_is_as_long_as_its_own_header_allows() {
+        // A record route of 16 bytes stays in the first piece: 36 + 32 bytes, then 20 + 48.
+        let options = [7, 15, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let lengths: Vec<_> = cut(&packet(&options, 100, 0), 68).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [68, 68, 40]);
+    }
+
+    #[test]
     fn what_forbids_it_or_leaves_no_room_is_not_cut() {
         let whole = packet(&[], 100, 0x4000);
         assert!(Cut::new(&whole, &parse::ip(&whole, 0).unwrap(), 68).is_none());
