@@ -16,7 +16,7 @@ use super::decide::{Decision, Opening, Silent, Tuple, decide};
 use super::flows::{icmp_type_code, is_older, misses, peer_of};
 use super::walk::Pick;
 use super::{Context, Datapath};
-use crate::tables::{Interface, PeerId, Tables};
+use crate::tables::{Interface, NextHop, PeerId, Tables};
 
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn miss(&mut self, cx: &Context<'_>) {
@@ -61,6 +61,7 @@ impl<B: PacketBuf> Datapath<B> {
             entropy: slot.entropy,
             epoch: cx.tables.epoch,
             limits: limits(cx.tables, slot.scope, &decision),
+            reply_peer: tunnel_peer(cx.tables, decision.leaf),
         });
         match cx.flows.insert(&mut self.slots, &session, cx.now.tick()) {
             Ok(reference) => {
@@ -185,10 +186,12 @@ struct SessionPlan<'p> {
     entropy: u16,
     epoch: u32,
     limits: [u32; 2],
+    /// The tunnel that it goes into: replies through the same one need no closer look.
+    reply_peer: PeerId,
 }
 
 fn session(plan: &SessionPlan<'_>) -> NewSession {
-    let SessionPlan { opening, decision, key, tcp, entropy, epoch, limits } = *plan;
+    let SessionPlan { opening, decision, key, tcp, entropy, epoch, limits, reply_peer } = *plan;
     let original = opening.tuple;
     let translated = decision.translated;
     let verdict = decision.refused.map_or(FlowVerdict::Forward, FlowVerdict::Drop);
@@ -214,7 +217,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         verdict,
         tcp: tcp[1].0,
         tcp_ack: tcp[1].1,
-        entropy_or_peer: if reply_from_workload { entropy } else { 0 },
+        entropy_or_peer: if reply_from_workload { entropy } else { reply_peer.0 },
         validated_at: epoch,
         route: decision.reverse_leaf.0,
     };
@@ -236,6 +239,14 @@ fn rule_slots(decision: &Decision) -> [RuleSlot; 2] {
 
 fn translation(old: &Tuple, new: &Tuple) -> Translation {
     Translation::new(&old.plain(), &new.plain())
+}
+
+/// The peer at the other end of the tunnel that a leaf stands for.
+fn tunnel_peer(tables: &Tables, leaf: Leaf) -> PeerId {
+    match (leaf.interface(), tables.next_hop(leaf.id())) {
+        (None, Some(NextHop::Tunnel(tunnel))) => tunnel.peer,
+        _ => PeerId::UNKNOWN,
+    }
 }
 
 /// The session limits of the interfaces that the two halves count against.
