@@ -1,8 +1,8 @@
 //! Many lookups at once: level by level, so that while one waits for memory the others are asked for theirs.
 
-use super::hosts::Probe;
 use super::key::Key;
 use super::node::{Match, Node};
+use super::page::Probe;
 use super::result::FibResult;
 use super::results::Results;
 use super::table::Table;

@@ -7,6 +7,7 @@ mod hosts;
 mod key;
 mod kids;
 mod node;
+mod page;
 mod prefetch;
 mod ranks;
 mod result;

@@ -8,12 +8,13 @@ use super::entry::INDEX_BITS;
 use super::hosts::Hosts;
 use crate::paged::Paged;
 
+/// A result and by how many routes it is used, or a free number.
 #[derive(Clone, Copy, Debug)]
-enum Slot {
-    /// A result, and by how many routes it is used.
-    Used { result: u64, uses: u32 },
-    /// The next free number, if any.
-    Free { next: Option<u32> },
+struct Slot {
+    /// The result; if free, one more than the next free number, or 0.
+    word: u64,
+    /// 0: free.
+    uses: u32,
 }
 
 /// A persistent table from numbers to results, as words, and back.
@@ -22,52 +23,44 @@ pub(crate) struct Results {
     slots: Paged<Slot>,
     /// One more than the number of each result.
     numbers: Hosts<u64>,
-    /// The free number that was freed last.
-    free: Option<u32>,
+    /// One more than the number that was freed last, or 0.
+    free: u64,
 }
 
 impl Results {
     /// The result with this number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<u64> {
-        match self.slots.get(number)? {
-            Slot::Used { result, .. } => Some(*result),
-            Slot::Free { .. } => None,
-        }
+        self.slots.get(number).filter(|slot| slot.uses > 0).map(|slot| slot.word)
     }
 
     /// The number of a result, which one more route uses. None if there are 2^27 results already.
     pub(crate) fn take(&mut self, result: u64) -> Option<u32> {
         if let Some(number) = self.numbers.get(result) {
             let number = (number - 1) as u32;
-            if let Some(Slot::Used { uses, .. }) = self.slots.get_mut(number) {
-                *uses += 1;
-            }
+            self.slots.get_mut(number)?.uses += 1;
             return Some(number);
         }
-        let number = match self.free {
+        let number = match self.free.checked_sub(1) {
             Some(number) => {
-                if let Some(Slot::Free { next }) = self.slots.get(number) {
-                    self.free = *next;
-                }
-                number
+                self.free = self.slots.get(number as u32)?.word;
+                number as u32
             }
             None => u32::try_from(self.slots.len()).ok().filter(|number| number >> INDEX_BITS == 0)?,
         };
-        self.slots.set(number, Slot::Used { result, uses: 1 });
+        self.slots.set(number, Slot { word: result, uses: 1 });
         self.numbers.insert(result, u64::from(number) + 1);
         Some(number)
     }
 
     /// One route less uses the number; returns its result.
     pub(crate) fn release(&mut self, number: u32) -> Option<u64> {
-        let slot = self.slots.get_mut(number)?;
-        let Slot::Used { result, uses } = slot else { return None };
-        let result = *result;
-        *uses -= 1;
-        if *uses == 0 {
-            *slot = Slot::Free { next: self.free };
-            self.free = Some(number);
+        let slot = self.slots.get_mut(number).filter(|slot| slot.uses > 0)?;
+        let result = slot.word;
+        slot.uses -= 1;
+        if slot.uses == 0 {
+            slot.word = self.free;
+            self.free = u64::from(number) + 1;
             self.numbers.remove(result);
         }
         Some(result)
