@@ -22,7 +22,7 @@ use crate::tables::Tables;
 /// Batches (of up to 4 MiB each) that may wait: more, and their senders wait instead.
 const WAITING: usize = 64;
 /// How long batches are gathered into one generation at most.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_micros(500);
 /// How often workers' events are looked at when nothing else happens.
 const EVENTS: Duration = Duration::from_millis(1);
 /// How often links are looked at.

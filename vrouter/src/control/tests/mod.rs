@@ -7,6 +7,7 @@ mod epochs;
 mod replays;
 mod routes;
 mod tunnels;
+mod twin;
 mod validation;
 
 use std::sync::Arc;
