@@ -175,3 +175,18 @@ fn groups_know_what_their_members_lead_to() {
     assert_eq!(group(&bench).leaves[0], EcmpLeaf::Plain(InterfaceId(1)));
     assert!(!group(&bench).service);
 }
+
+#[test]
+fn a_changed_mtu_or_mac_of_the_uplink_reaches_its_tunnels() {
+    let mut bench = Bench::node();
+    let uplink = |mac: u8, mtu: u16| {
+        format!(
+            "- interface: {{id: 1, name: fabric, role: FABRIC, vrf: 0, mac: '02:00:0a:01:00:{mac}', mtu: {mtu}, addresses: ['10.1.0.66/24', '2001:db8:a::42/64'], device: {{ring: {{name: fabric}}}}}}"
+        )
+    };
+    bench.put(&uplink(42, 9000));
+    assert_eq!(bench.tunnel(20).members[0].inner_mtu, 9000 - 32);
+    let template = bench.tunnel(20).members[0].template;
+    bench.put(&uplink(43, 9000));
+    assert_ne!(bench.tunnel(20).members[0].template, template);
+}

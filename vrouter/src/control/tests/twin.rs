@@ -220,6 +220,19 @@ fn living(bench: &Bench) -> Vec<v1::Operation> {
     objects.into_iter().map(|object| operation(Operation::Put(object))).collect()
 }
 
+fn everything(operations: Vec<v1::Operation>) -> v1::Batch {
+    v1::Batch { operations, ..v1::Batch::default() }
+}
+
+/// Makes the tables from nothing and compares.
+fn twin(bench: &Bench) -> Result<(), TestCaseError> {
+    let mut fresh = Bench::empty();
+    let result = fresh.apply_as("controller", everything(living(bench)));
+    prop_assert_eq!(result.code, 0, "{}", result.message);
+    prop_assert_eq!(image(bench.tables()), image(fresh.tables()));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -231,7 +244,6 @@ proptest! {
     ) {
         let mut bench = Bench::empty();
         bench.put(WORLD);
-        let everything = |batch: Vec<v1::Operation>| v1::Batch { operations: batch, ..Default::default() };
         let (mut accepted, mut devices) = (0, 3);
         for batch in batches {
             let operations = batch.into_iter().map(|(put, object)| operation(if put {
@@ -246,13 +258,13 @@ proptest! {
                 prop_assert!(!result.message.is_empty());
                 continue;
             }
-            accepted += 1;
             devices = bench.tables().interfaces.iter().count();
+            accepted += 1;
+            if accepted % 4 == 0 {
+                twin(&bench)?;
+            }
         }
         prop_assert_eq!(bench.control.ports().attached(), devices);
-        let mut fresh = Bench::empty();
-        let result = fresh.apply_as("controller", everything(living(&bench)));
-        prop_assert_eq!(result.code, 0, "after {} batches: {}", accepted, result.message);
-        prop_assert_eq!(image(bench.tables()), image(fresh.tables()));
+        twin(&bench)?;
     }
 }
