@@ -80,10 +80,13 @@ impl Daemon {
         })
     }
 
-    /// A daemon that another program starts: `ip netns exec NAME`.
-    pub(crate) fn start_wrapped(wrapper: &[&str]) -> Self {
+    /// A daemon that another program starts (`ip netns exec NAME`), with objects in its configuration.
+    pub(crate) fn start_wrapped(wrapper: &[&str], objects: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("vrouter-test-").tempdir().unwrap();
-        fs::write(directory.path().join("vrouter.toml"), config(directory.path())).unwrap();
+        let place = directory.path();
+        fs::write(place.join("objects.yaml"), objects).unwrap();
+        let settings = format!("[objects]\nfiles = ['{}/objects.yaml']\n", place.display());
+        fs::write(place.join("vrouter.toml"), config(place) + &settings).unwrap();
         Self::start_in(directory, |command| {
             let mut wrapped = Command::new(wrapper[0]);
             wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());

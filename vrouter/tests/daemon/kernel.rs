@@ -65,7 +65,7 @@ fn run(program: &str, arguments: &[&str]) {
 /// A daemon in the namespace, with the workload 10.0.0.1 behind `device`.
 fn daemon_in(namespace: &Namespace, device: &str) -> Daemon {
     let name = namespace.0.clone();
-    let mut daemon = Daemon::start_wrapped(&["ip", "netns", "exec", &name]);
+    let mut daemon = Daemon::start_wrapped(&["ip", "netns", "exec", &name], "");
     let interface = format!(
         "- interface: {{id: 1, name: vm1, role: VIRTUAL, vrf: 1, mac: '02:00:00:00:00:01', addresses: ['10.0.0.1'],
     gateways: ['10.0.0.254'], device: {device}}}\n"
@@ -73,6 +73,12 @@ fn daemon_in(namespace: &Namespace, device: &str) -> Daemon {
     daemon.apply(&[NETWORK, &interface].concat());
     daemon
 }
+
+/// The node's fabric port 10.1.0.66 on the cable's outer end.
+const FABRIC: &str = "- vrf: {id: 0, name: fabric}
+- interface: {id: 9, name: fabric, role: FABRIC, addresses: ['10.1.0.66/24'],
+    device: {af_packet: {interface: outer}}}
+";
 
 fn gateway_answers(namespace: &Namespace) {
     wait_for("the gateway to answer", || namespace.succeeds("ping", &["-c", "1", "-W", "1", "10.0.0.254"]));
@@ -125,4 +131,60 @@ fn af_xdp_takes_over_a_kernel_interface() {
 #[test]
 fn libpcap_takes_over_a_kernel_interface() {
     cabled("cap", "{pcap: {rx_interface: outer, tx_interface: outer}}");
+}
+
+/// A kernel that plays the other node: its VXLAN device is the router behind MAC ...:b2.
+#[test]
+fn a_kernels_vxlan_device_and_ours_understand_each_other() {
+    if !is_root("a_kernels_vxlan_device_and_ours_understand_each_other") {
+        return;
+    }
+    let (node, peer) = (Namespace::new("vx-n"), Namespace::new("vx-p"));
+    node.cable(&peer);
+    peer.run("ip", &["address", "add", "10.1.0.194/24", "dev", "inner"]);
+    let ends = ["local", "10.1.0.194", "remote", "10.1.0.66", "dstport", "4789", "dev", "inner"];
+    peer.run("ip", &[&["link", "add", "vx", "type", "vxlan", "id", "2002"][..], &ends].concat());
+    peer.run("ip", &["link", "set", "vx", "address", "02:00:00:00:00:b2", "up"]);
+    peer.run("ip", &["address", "add", "10.0.0.2/32", "dev", "vx"]);
+    peer.run("ip", &["route", "add", "10.0.0.1/32", "dev", "vx"]);
+    peer.run("ip", &["neighbour", "add", "10.0.0.1", "lladdr", "00:00:5e:00:01:00", "dev", "vx"]);
+
+    let mut daemon = daemon_in(&node, "{tap: {name: vm1}}");
+    let objects = "- next_hop: {id: 1, interface: {interface: 1}}
+- route: {vrf: 1, prefix: '10.0.0.1/32', next_hop: 1}
+- next_hop: {id: 2, tunnel: {encapsulation: VXLAN, destination: '10.1.0.194', label: 2002,
+    router_mac: '02:00:00:00:00:b2'}}
+- route: {vrf: 1, prefix: '10.0.0.2/32', next_hop: 2}
+- vni: {vni: 2002, vrf: 1}
+";
+    daemon.apply(&[FABRIC, objects].concat());
+    node.become_workload("vm1");
+    wait_for("the first answer", || node.succeeds("ping", &["-c", "1", "-W", "1", "10.0.0.2"]));
+    for (namespace, address) in [(&node, "10.0.0.2"), (&peer, "10.0.0.1")] {
+        assert!(namespace.succeeds("ping", &["-c", "20", "-i", "0.01", "-W", "2", "-s", "1400", address]));
+    }
+    let (received, sent) = daemon.packets("fabric");
+    assert!(received >= 41 && sent >= 41, "all of it went through the tunnel");
+}
+
+/// The node's own IP stack behind the fabric port (SEMANTICS 22), before any controller has spoken.
+#[test]
+fn the_nodes_own_traffic_passes_through_the_twin() {
+    if !is_root("the_nodes_own_traffic_passes_through_the_twin") {
+        return;
+    }
+    let (node, peer) = (Namespace::new("twin-n"), Namespace::new("twin-p"));
+    node.cable(&peer);
+    peer.run("ip", &["address", "add", "10.1.0.1/24", "dev", "inner"]);
+    let objects = format!(
+        "{FABRIC}- interface: {{id: 2, name: host, role: HOST, twin_of: 9, device: {{tap: {{name: host}}}}}}\n"
+    );
+    let mut daemon = Daemon::start_wrapped(&["ip", "netns", "exec", &node.0], &objects);
+    node.run("ip", &["address", "add", "10.1.0.66/24", "dev", "host"]);
+    node.run("ip", &["link", "set", "host", "up"]);
+    for (namespace, address) in [(&node, "10.1.0.1"), (&peer, "10.1.0.66")] {
+        wait_for("the first answer", || namespace.succeeds("ping", &["-c", "1", "-W", "1", address]));
+        assert!(namespace.succeeds("ping", &["-c", "20", "-i", "0.01", "-W", "2", address]));
+    }
+    assert!(daemon.accounting().sent > 80);
 }

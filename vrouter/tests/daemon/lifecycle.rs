@@ -1,6 +1,8 @@
 //! From the start to the end, and what is left then.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -108,6 +110,25 @@ fn objects_of_the_configuration_are_there_first_and_belong_to_it() {
 
     let refused = daemon.try_apply("- vrf: {id: 7, name: mine}");
     assert_eq!(refused.code, 7, "PERMISSION_DENIED: {}", refused.message);
+}
+
+#[test]
+fn metrics_are_served_where_the_configuration_says() {
+    // A free port, as likely as not still free a moment later.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let directory = tempfile::Builder::new().prefix("vrouter-test-").tempdir().unwrap();
+    fs::write(directory.path().join("vrouter.toml"), config(directory.path())).unwrap();
+    let mut daemon = Daemon::start_in(directory, |command| {
+        command.args(["--agent-metrics", &address.to_string()]);
+    });
+    daemon.apply(&[NETWORK, &workload(1, NULL)].concat());
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    assert!(page.contains("vrouter_interface_rx_packets_total{interface=\"1\",name=\"vm1\"} 0"), "{page}");
+    assert!(page.contains("vrouter_worker_received_total{worker=\"0\"} 0"), "{page}");
 }
 
 #[test]
