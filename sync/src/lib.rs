@@ -4,7 +4,6 @@
 //! - [`boundary`]: who has passed a burst boundary since some moment; the ground both publication and
 //!   the flow table's limbo list stand on.
 //! - [`counter`]: counters with one writer and any number of readers.
-//! - [`ring`]: bounded queues for events that may overrun, counted.
 
 #![forbid(unsafe_code)]
 
@@ -12,9 +11,7 @@ pub mod boundary;
 pub mod counter;
 mod primitive;
 pub mod publish;
-pub mod ring;
 
 pub use boundary::{Boundaries, Observation};
-pub use counter::{Counter, CounterPage};
+pub use counter::Counter;
 pub use publish::{Publisher, Reader, publication};
-pub use ring::{EventReceiver, EventSender, event_ring};
