@@ -1,4 +1,4 @@
-# The demo's checks, and the table of how they went.
+# Checks of the demo and of interop, and the table of how they went. Needs $WORK and $WIRE, a capture file.
 # shellcheck shell=bash
 
 results=()
@@ -117,6 +117,7 @@ allow_81() {
 take_back_81() {
     local word
     coproc holder { in_ns app "$ROOT/scripts/lib/hold-connection" 10.47.255.248 81 2>/dev/null; }
+    # shellcheck disable=SC2154  # coproc sets it
     local process=$holder_PID
     read -r -t 5 word <&"${holder[0]}"
     [ "$word" = open ]
@@ -153,21 +154,28 @@ accounts() {
         | map({(.): ($sums[.] // 0 | tonumber)}) | add | '"$2"
 }
 
+# count_packets FILTER: of those in the capture $WIRE, with all checksums verified.
+count_packets() {
+    tshark -n -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE \
+        -r "$WIRE" -Y "$1" -T fields -e frame.number | wc -l
+}
+
 # seen FILTER...: packets of each kind were on the wire.
 seen() {
     local filter count text=
     for filter in "$@"; do
-        count=$(tshark -n -r "$WORK/wire.pcapng" -Y "$filter" -T fields -e frame.number 2>/dev/null | wc -l)
+        count=$(count_packets "$filter")
         text+="${text:+, }$count packets"
         [ "$count" -gt 0 ] || { echo "$text"; return 1; }
     done
     echo "$text"
 }
 
+# unseen FILTER: packets were on the wire, and none of this kind.
 unseen() {
     local count
-    count=$(tshark -n -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE \
-        -r "$WORK/wire.pcapng" -Y "$1" -T fields -e frame.number 2>/dev/null | wc -l)
+    [ "$(count_packets frame)" -gt 0 ]
+    count=$(count_packets "$1")
     [ "$count" -eq 0 ] || { echo "$count packets"; return 1; }
 }
 
@@ -178,7 +186,7 @@ decode() {
         results+=("" "  A packet with: $filter")
         while IFS= read -r line; do
             results+=("    $line")
-        done < <(tshark -n -r "$WORK/wire.pcapng" -Y "$filter" -c 20000 -V 2>/dev/null \
+        done < <(tshark -n -r "$WIRE" -Y "$filter" -c 20000 -V 2>/dev/null \
             | awk '/^Frame /{if (seen++) exit} /^[A-Z]/ && !/^Frame /' | cut -c 1-110)
     done
 }
