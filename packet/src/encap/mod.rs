@@ -6,11 +6,13 @@
 
 mod mpls_over_gre;
 mod mpls_over_udp;
+mod path_mtu;
 mod pop;
 mod push;
 mod template;
 mod vxlan;
 
+pub use path_mtu::TunnelTooBig;
 pub use pop::{Tunnel, ecn_decapsulate, pop};
 pub use push::{EthernetHeader, Fields, push, push_ethernet};
 pub use template::{Encapsulation, Template, TunnelSpec};

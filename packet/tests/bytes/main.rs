@@ -9,6 +9,7 @@ mod damage;
 mod hashes;
 mod neighbours;
 mod parsing;
+mod path_mtu;
 mod rewriting;
 mod support;
 mod tunnels;

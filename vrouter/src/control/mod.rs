@@ -184,7 +184,11 @@ impl<P: Ports> Control<P> {
             (name, self.store.count(kind), most)
         });
         let limits = &self.settings.limits;
-        let others = [("neighbours", self.neighbours.len(), limits.neighbours)];
+        let others = [
+            ("neighbours", self.neighbours.len(), limits.neighbours),
+            // Tunnels whose path the underlay has called narrower than configured (SEMANTICS 11).
+            ("path_mtus", self.compiler.narrow_paths(), limits.of(Kind::NextHop).1),
+        ];
         let tables = kinds.chain(others);
         let table = |(name, entries, most): (&str, usize, usize)| v1::TableStats {
             table: name.to_owned(),

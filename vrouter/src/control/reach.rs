@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use agent_api::v1::{self, watch_event::Event};
-use packet::{Address, InterfaceId, VrfId};
+use packet::{Address, InterfaceId, VrfId, encap::TunnelTooBig, parse};
 
 use super::{
     Control,
@@ -30,12 +30,17 @@ impl<P: Ports> Control<P> {
             &mut effects,
         );
         self.act(effects);
+        if self.compiler.path_mtu_due().is_some_and(|due| due <= self.now) {
+            let now = self.now;
+            let (compiler, mut cx) = self.compiler();
+            self.dirty |= compiler.forget_path_mtus(&mut cx, now);
+        }
     }
 
     /// When [`Self::advance`] has something to do next, in milliseconds of the same clock.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.neighbours.next_due()
+        self.neighbours.next_due().into_iter().chain(self.compiler.path_mtu_due()).min()
     }
 
     /// A worker has a packet for a neighbour that it does not know.
@@ -43,12 +48,19 @@ impl<P: Ports> Control<P> {
         self.ask_for([(interface, Ip { v6, address })].into());
     }
 
-    /// A worker received ARP or neighbour discovery on a fabric interface.
+    /// A worker received ARP or neighbour discovery on a fabric interface, or was told there that a tunnel packet
+    /// was too big (SEMANTICS 11).
     pub fn hear(&mut self, interface: InterfaceId, frame: &[u8]) {
         let Some(spec) = self.store.interface(interface).filter(|spec| spec.role == Role::Fabric).cloned()
         else {
             return;
         };
+        if let Some(told) = parse::ethernet(frame).ok().and_then(|meta| TunnelTooBig::read(frame, &meta)) {
+            let now = self.now;
+            let (compiler, mut cx) = self.compiler();
+            self.dirty |= compiler.learn_path_mtu(&mut cx, &told, now);
+            return;
+        }
         // Nobody moves our own addresses.
         let Some(heard) = hear(frame).filter(|heard| !spec.has_address(heard.ip)) else { return };
         let ours = heard.asks.is_some_and(|ip| spec.has_address(ip));

@@ -101,8 +101,12 @@ fn from_fabric<B: PacketBuf>(
     }
     match interface.twin {
         // What the node's own stack is to see goes there untouched (SEMANTICS 22); replies to our own
-        // neighbour requests are looked at by the local stage first.
-        Some(twin) if (ours || group || is_link_local(meta)) && !is_neighbour_discovery(meta) => {
+        // neighbour requests and what is said about our own tunnels are looked at here first.
+        Some(twin)
+            if (ours || group || is_link_local(meta))
+                && !is_neighbour_discovery(meta)
+                && encap::TunnelTooBig::read(buf.data(), meta).is_none() =>
+        {
             Ok(Class::Twin(twin))
         }
         _ => Ok(Class::Route),

@@ -13,11 +13,13 @@ pub enum PuntClass {
     Workload,
     /// Packets for the node itself where no HOST twin exists.
     Host,
+    /// What the underlay says about tunnel packets that were too big for it.
+    PathMtu,
 }
 
 impl PuntClass {
     /// All classes.
-    pub const ALL: [Self; 3] = [Self::Neighbour, Self::Workload, Self::Host];
+    pub const ALL: [Self; 4] = [Self::Neighbour, Self::Workload, Self::Host, Self::PathMtu];
 
     /// The name in `PacketIn`.
     #[must_use]
@@ -26,6 +28,7 @@ impl PuntClass {
             Self::Neighbour => "neighbour",
             Self::Workload => "workload",
             Self::Host => "host",
+            Self::PathMtu => "path_mtu",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Packets for an address of the vRouter itself: it answers ping, the rest is for the control thread.
 
+use packet::encap::TunnelTooBig;
 use packet::{DropReason, PacketBuf, icmp};
 
 use super::burst::{Origin, Verdict};
@@ -11,7 +12,13 @@ use super::{Context, Datapath, walk};
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn receive(&mut self, cx: &Context<'_>, i: usize) {
         if !icmp::is_echo_request(&self.burst.meta[i]) {
-            return self.punt(cx, i, PuntClass::Host);
+            let class = match &self.burst.bufs[i] {
+                Some(buf) if TunnelTooBig::read(buf.data(), &self.burst.meta[i]).is_some() => {
+                    PuntClass::PathMtu
+                }
+                _ => PuntClass::Host,
+            };
+            return self.punt(cx, i, class);
         }
         if let Err(reason) = self.answer_echo(cx, i) {
             self.burst.end(i, Verdict::Dropped(reason));

@@ -4,6 +4,7 @@
 mod ecmp;
 mod limits;
 mod neighbours;
+mod path_mtu;
 mod rules;
 
 use agent_api::v1::{Operation, operation};

@@ -4,6 +4,7 @@
 mod epochs;
 mod interfaces;
 mod next_hops;
+mod path_mtu;
 mod peers;
 mod policies;
 mod routes;
@@ -32,6 +33,7 @@ pub(crate) struct Compiler {
     policies: policies::Policies,
     peers: peers::PeerIds,
     tunnels: tunnels::Tunnels,
+    path_mtus: path_mtu::PathMtus,
     links: epochs::VrfLinks,
 }
 

@@ -70,6 +70,12 @@ impl Tunnels {
         self.on(Ground::Neighbour(interface, ip))
     }
 
+    /// Tunnels to this destination, whatever their transport VRF.
+    pub(super) fn to(&self, destination: Ip) -> BTreeSet<NextHopId> {
+        let to_it = self.by_lookup.iter().filter(|((_, ip), _)| *ip == destination);
+        to_it.flat_map(|(_, ids)| ids).copied().collect()
+    }
+
     pub(super) fn stand_on(&self, interface: InterfaceId, ip: Ip) -> bool {
         self.by_ground.contains_key(&Ground::Neighbour(interface, ip))
     }
@@ -128,7 +134,9 @@ impl Compiler {
             let NextHopKind::Tunnel(tunnel) = &spec.kind else { continue };
             let mut trail = trail(cx, tunnel.transport_vrf, tunnel.destination);
             let mut unresolved = DropReason::NextHopUnresolved;
-            let members = members(cx, tunnel, spec.mtu, &mut trail, &mut wanted, &mut unresolved);
+            let learned = self.path_mtus.of(tunnel);
+            let mtu = OuterMtu { asked: spec.mtu, learned };
+            let members = members(cx, tunnel, mtu, &mut trail, &mut wanted, &mut unresolved);
             self.tunnels.remember(id, trail);
             if let Some(NextHop::Tunnel(row)) = cx.tables.next_hops.get(id.0) {
                 let mut row = (**row).clone();
@@ -194,11 +202,27 @@ impl Trail {
     }
 }
 
+/// What limits the tunnel's own packets.
+#[derive(Clone, Copy)]
+struct OuterMtu {
+    /// By the next hop; 0 = the out interface's.
+    asked: u16,
+    /// What the underlay has told (SEMANTICS 11).
+    learned: Option<u16>,
+}
+
+impl OuterMtu {
+    fn over(self, interface: u16) -> u16 {
+        let configured = if self.asked == 0 { interface } else { self.asked };
+        self.learned.map_or(configured, |learned| learned.min(configured))
+    }
+}
+
 /// The ways out that can be used: dead ones are left while another is there.
 fn members(
     cx: &Context<'_>,
     tunnel: &TunnelSpec,
-    mtu: u16,
+    mtu: OuterMtu,
     trail: &mut Trail,
     wanted: &mut Wanted,
     unresolved: &mut DropReason,
@@ -238,7 +262,7 @@ fn members(
             udp_checksum: tunnel.udp_checksum,
         };
         let Some(template) = Template::new(&spec) else { continue };
-        let outer_mtu = if mtu == 0 { interface.mtu } else { mtu };
+        let outer_mtu = mtu.over(interface.mtu);
         let overhead = tunnel.encapsulation.overhead(tunnel.destination.v6);
         let member = TunnelMember {
             interface: id,
