@@ -197,7 +197,7 @@ impl<B: PacketBuf> Datapath<B> {
             return false;
         };
         let meta = &self.burst.meta[i];
-        let vrf = super::miss::back_vrf(receiver, &half, slot);
+        let vrf = super::moved::back_vrf(receiver, &half, slot);
         if !walk::rpf(cx.tables, receiver.rpf, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer) {
             return false;
         }

@@ -9,11 +9,12 @@ use flow::{
 };
 use packet::protocol::ip;
 use packet::rewrite::Translation;
-use packet::{DropReason, Facts, InterfaceId, Meta, NextHopId, PacketBuf, VrfId};
+use packet::{DropReason, Facts, Meta, NextHopId, PacketBuf, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
 use super::decide::{Decision, Opening, Silent, Tuple, decide};
 use super::flows::{icmp_type_code, is_older, misses, peer_of};
+use super::moved::mirrored;
 use super::walk::Pick;
 use super::{Context, Datapath};
 use crate::tables::{Interface, NextHop, PeerId, Tables};
@@ -141,6 +142,10 @@ impl<B: PacketBuf> Datapath<B> {
             return true;
         }
         self.counters.flow_redecided.add(1);
+        let opening = match self.follow_opener(cx, id, binding) {
+            Some(()) => opening_again(cx.tables, &forward, &reverse, binding),
+            None => opening,
+        };
         let hash = forward.key().hash(&packet::hash::FlowHasher::new(self.seed)) as u32;
         let pin = Leaf::cached(forward.route());
         let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), &mut Silent);
@@ -156,7 +161,7 @@ impl<B: PacketBuf> Datapath<B> {
                 let reply = decision.translated.reversed();
                 let same_wire = !decision.receive
                     && Tuple::of_key(&reverse.key()) == reply
-                    && reverse.scope() == decision.reverse_scope;
+                    && self.follow_replies(cx, id, decision.reverse_scope, decision.leaf);
                 if same_wire {
                     let flags = forward.route() & Leaf::FLAGS;
                     forward.set_route(decision.leaf.0 | flags);
@@ -242,7 +247,7 @@ fn translation(old: &Tuple, new: &Tuple) -> Translation {
 }
 
 /// The peer at the other end of the tunnel that a leaf stands for.
-fn tunnel_peer(tables: &Tables, leaf: Leaf) -> PeerId {
+pub(super) fn tunnel_peer(tables: &Tables, leaf: Leaf) -> PeerId {
     match (leaf.interface(), tables.next_hop(leaf.id())) {
         (None, Some(NextHop::Tunnel(tunnel))) => tunnel.peer,
         _ => PeerId::UNKNOWN,
@@ -332,62 +337,4 @@ fn changed_at(tables: &Tables, opening: &Opening, forward: &Half<'_>, vrf: VrfId
         }
     }
     latest
-}
-
-/// SEMANTICS 2: the session of which this packet is a reply, if the far end has moved between this node and
-/// the fabric since; its half gets the new key.
-fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<HalfId> {
-    let key = FlowKey::from(meta, slot.scope);
-    let here = slot.scope.interface()?;
-    // A reply to what a local workload opened is looked for where that workload sends.
-    let opener = match slot.scope.kind()? {
-        ScopeKind::ToWorkload => here,
-        ScopeKind::FromWorkload | ScopeKind::Service => {
-            let start = super::walk::Start {
-                vrf: slot.vrf,
-                direct: slot.direct,
-                v6: meta.is_ipv6(),
-                destination: &meta.dst,
-                origin: slot.origin,
-            };
-            match super::walk::walk(cx.tables, start, Pick::Stateless(meta.hash)).ok()?.end {
-                super::walk::End::Local(interface) => interface,
-                // The far end is remote now: replies to it were keyed by the workload that it was.
-                super::walk::End::Out(_) => return moved_away(cx, &key, here),
-                _ => return None,
-            }
-        }
-    };
-    let forward = cx.flows.lookup(&key.reversed(Scope::from_workload(opener)))?;
-    rekey(cx, forward, &key)
-}
-
-/// The far end that opened the conversation lived here and is remote now.
-fn moved_away(cx: &Context<'_>, key: &FlowKey, here: InterfaceId) -> Option<HalfId> {
-    let forward = cx.flows.lookup(&key.reversed(Scope::to_workload(here)))?;
-    rekey(cx, forward, key)
-}
-
-fn rekey(cx: &Context<'_>, forward: HalfId, key: &FlowKey) -> Option<HalfId> {
-    let other = forward.other();
-    let half = cx.flows.half(other);
-    // Only the scope may differ: a translated session is not found by its untranslated reply.
-    let same = FlowKey { scope: key.scope, ..half.key() } == *key;
-    if !same || !cx.flows.half(forward).forwards() {
-        return None;
-    }
-    cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;
-    // Not validated for the new place yet: the hit path decides again.
-    half.set_validated_at(cx.tables.epoch.wrapping_sub(1 << 30));
-    Some(other)
-}
-
-/// The VRF in which the opener of a session from the fabric is known to the receiver's side.
-pub(super) fn back_vrf(receiver: &Interface, forward: &Half<'_>, slot: Slot) -> VrfId {
-    let key = forward.key();
-    receiver
-        .floating_ips
-        .iter()
-        .find(|fip| fip.address == key.dst && fip.v6 == key.v6)
-        .map_or(if slot.direct.0 != 0 { receiver.vrf } else { slot.vrf }, |fip| fip.vrf)
 }

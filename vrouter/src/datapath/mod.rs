@@ -16,6 +16,7 @@ mod hold;
 mod icmp;
 mod local;
 mod miss;
+mod moved;
 mod pipeline;
 mod receive;
 mod transmit;

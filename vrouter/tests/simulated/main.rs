@@ -3,6 +3,7 @@
 
 mod ecmp;
 mod limits;
+mod moves;
 mod neighbours;
 mod path_mtu;
 mod rules;
