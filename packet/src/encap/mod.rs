@@ -15,7 +15,7 @@ mod vxlan;
 pub use path_mtu::TunnelTooBig;
 pub use pop::{Tunnel, ecn_decapsulate, pop};
 pub use push::{EthernetHeader, Fields, push, push_ethernet};
-pub use template::{Encapsulation, Template, TunnelSpec};
+pub use template::{Encapsulation, MAX_OUTER_LABELS, Template, TunnelSpec};
 
 /// A MAC address.
 pub type Mac = [u8; 6];

@@ -19,7 +19,6 @@ const RESERVED: u16 = 0x4c00;
 const VERSION: u16 = 0x0007;
 
 pub(super) fn write(writer: &mut Writer) -> u8 {
-    writer.front(&[0; 4]);
     writer.front(&ether_type::MPLS.to_be_bytes());
     writer.front(&[0; 2]);
     ip::GRE

@@ -10,16 +10,20 @@ pub(super) const LENGTH: usize = 8 + 4;
 
 pub(super) fn write(writer: &mut Writer) -> u8 {
     writer.front(&[0; 4]);
-    writer.front(&[0; 4]);
     writer.front(&udp::MPLS.to_be_bytes());
     writer.front(&[0; 2]);
     ip::UDP
 }
 
+/// `LENGTH` counts the labels on top too.
 #[inline]
-pub(super) fn patch<const WIDTH: usize>(header: &mut [u8; WIDTH], fields: &Fields, payload: usize) {
+pub(super) fn patch<const WIDTH: usize, const LENGTH: usize>(
+    header: &mut [u8; WIDTH],
+    fields: &Fields,
+    payload: usize,
+) {
     let at = WIDTH - LENGTH;
     bytes::put(header, at, fields.entropy_port.to_be_bytes());
     bytes::put(header, at + 4, ((LENGTH + payload) as u16).to_be_bytes());
-    bytes::put(header, at + 8, fields.label_entry());
+    bytes::put(header, WIDTH - 4, fields.label_entry());
 }

@@ -47,8 +47,14 @@ impl Fields {
     /// the top three bits of the inner DSCP (RFC 3270 §3.1 leaves the mapping to configuration).
     #[inline]
     pub(super) const fn label_entry(&self) -> [u8; 4] {
+        (((self.label.0 & 0xf_ffff) << 12) | (1 << 8) | self.class_and_ttl()).to_be_bytes()
+    }
+
+    /// The same class and TTL for every label of the stack.
+    #[inline]
+    const fn class_and_ttl(&self) -> u32 {
         let class = (self.inner_traffic_class >> 5) as u32;
-        (((self.label.0 & 0xf_ffff) << 12) | (class << 9) | (1 << 8) | self.inner_ttl as u32).to_be_bytes()
+        (class << 9) | self.inner_ttl as u32
     }
 }
 
@@ -127,20 +133,66 @@ fn push_exact<const WIDTH: usize, B: PacketBuf>(
 /// counted from the end.
 #[inline]
 fn patch<const WIDTH: usize>(header: &mut [u8; WIDTH], template: &Template, fields: &Fields, payload: usize) {
-    match template.encapsulation {
-        Encapsulation::MplsOverUdp => {
-            outer_ip::<WIDTH, { mpls_over_udp::LENGTH }>(header, template, fields, payload);
-            mpls_over_udp::patch(header, fields, payload);
+    match (template.encapsulation, template.outer_labels) {
+        (Encapsulation::MplsOverUdp, 0) => {
+            over_udp::<WIDTH, { mpls_over_udp::LENGTH }>(header, template, fields, payload);
         }
-        Encapsulation::MplsOverGre => {
-            outer_ip::<WIDTH, { mpls_over_gre::LENGTH }>(header, template, fields, payload);
-            mpls_over_gre::patch(header, fields);
+        (Encapsulation::MplsOverGre, 0) => {
+            over_gre::<WIDTH, { mpls_over_gre::LENGTH }>(header, template, fields, payload);
         }
-        Encapsulation::Vxlan => {
+        (Encapsulation::Vxlan, _) => {
             outer_ip::<WIDTH, { vxlan::LENGTH }>(header, template, fields, payload);
             vxlan::patch(header, fields, payload);
         }
+        (_, labels) => patch_stack(header, template, fields, payload, labels),
     }
+}
+
+/// The same with labels on top of the packet's own.
+#[cold]
+fn patch_stack<const WIDTH: usize>(
+    header: &mut [u8; WIDTH],
+    template: &Template,
+    fields: &Fields,
+    payload: usize,
+    labels: u8,
+) {
+    const UDP: usize = mpls_over_udp::LENGTH;
+    const GRE: usize = mpls_over_gre::LENGTH;
+    match (template.encapsulation == Encapsulation::MplsOverUdp, labels) {
+        (true, 1) => over_udp::<WIDTH, { UDP + 4 }>(header, template, fields, payload),
+        (true, _) => over_udp::<WIDTH, { UDP + 8 }>(header, template, fields, payload),
+        (false, 1) => over_gre::<WIDTH, { GRE + 4 }>(header, template, fields, payload),
+        (false, _) => over_gre::<WIDTH, { GRE + 8 }>(header, template, fields, payload),
+    }
+    for entry in 1..=usize::from(labels) {
+        let at = WIDTH - 4 - 4 * entry;
+        if let Some(label) = bytes::u32_at(header, at) {
+            bytes::put(header, at, (label | fields.class_and_ttl()).to_be_bytes());
+        }
+    }
+}
+
+#[inline]
+fn over_udp<const WIDTH: usize, const LENGTH: usize>(
+    header: &mut [u8; WIDTH],
+    template: &Template,
+    fields: &Fields,
+    payload: usize,
+) {
+    outer_ip::<WIDTH, LENGTH>(header, template, fields, payload);
+    mpls_over_udp::patch::<WIDTH, LENGTH>(header, fields, payload);
+}
+
+#[inline]
+fn over_gre<const WIDTH: usize, const LENGTH: usize>(
+    header: &mut [u8; WIDTH],
+    template: &Template,
+    fields: &Fields,
+    payload: usize,
+) {
+    outer_ip::<WIDTH, LENGTH>(header, template, fields, payload);
+    mpls_over_gre::patch(header, fields);
 }
 
 /// The outer IP header ends `BEHIND` bytes before the end of the headers.
@@ -172,7 +224,7 @@ fn outer_ip<const WIDTH: usize, const BEHIND: usize>(
 /// RFC 768 over the whole tunnel packet, where the tunnel asks for it.
 #[cold]
 fn fill_udp_checksum(data: &mut [u8], template: &Template) {
-    let at = template.length() - (template.encapsulation.overhead(true) - 40);
+    let at = template.length() - template.l4_distance();
     let Some(datagram) = data.get_mut(at..) else { return };
     let length = Sum::double_word(datagram.len() as u32);
     let checksum = template.base.plus(length).plus(Sum::of(datagram)).udp_checksum();

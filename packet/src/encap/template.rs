@@ -5,11 +5,15 @@ use std::net::IpAddr;
 use super::{Mac, mpls_over_gre, mpls_over_udp, vxlan};
 use crate::checksum::{Sum, pseudo_header};
 use crate::header;
+use crate::ids::Label;
 use crate::meta::{Address, v4};
 use crate::protocol::{ether_type, ip};
 
 /// Room for the deepest stack: Ethernet with a tag, IPv6, UDP, VXLAN, Ethernet (88 bytes), rounded up.
 pub(super) const CAPACITY: usize = 96;
+
+/// Most labels on top of the packet's own: as many in all as are accepted on receipt.
+pub const MAX_OUTER_LABELS: usize = 2;
 
 /// How a packet is carried over the underlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,8 +27,8 @@ pub enum Encapsulation {
 }
 
 impl Encapsulation {
-    /// Bytes that the tunnel adds in front of an inner IP packet, without the outer Ethernet header
-    /// (SEMANTICS: MTU arithmetic).
+    /// Bytes that the tunnel adds in front of an inner IP packet, without the outer Ethernet header and with one
+    /// label (SEMANTICS: MTU arithmetic).
     #[must_use]
     pub const fn overhead(self, outer_v6: bool) -> usize {
         let transport = match self {
@@ -61,6 +65,16 @@ pub struct TunnelSpec {
     pub dscp: Option<u8>,
     /// UDP over IPv6: compute the checksum, rather than send zero as RFC 6935 lets tunnels do.
     pub udp_checksum: bool,
+    /// MPLS: labels on top of the one that each packet names, from the outermost inwards; [`Label::NONE`] = none.
+    /// VXLAN has no use for them.
+    pub outer_labels: [Label; MAX_OUTER_LABELS],
+}
+
+impl TunnelSpec {
+    fn outer_labels(&self) -> impl DoubleEndedIterator<Item = Label> {
+        let used = self.encapsulation != Encapsulation::Vxlan;
+        self.outer_labels.into_iter().filter(move |label| used && label.is_some())
+    }
 }
 
 /// Prebuilt bytes in front of a packet, with what is needed to patch them.
@@ -74,6 +88,8 @@ pub struct Template {
     pub(super) encapsulation: Encapsulation,
     pub(super) outer_v6: bool,
     pub(super) udp_checksum: bool,
+    /// Labels on top of the packet's own.
+    pub(super) outer_labels: u8,
     /// Outer traffic class = inner & mask | bits.
     pub(super) class_mask: u8,
     pub(super) class_bits: u8,
@@ -88,6 +104,11 @@ impl Template {
     pub fn new(spec: &TunnelSpec) -> Option<Self> {
         let mut writer = Writer { bytes: [0; CAPACITY], len: 0 };
         // From the inside out, since the array is filled from its end.
+        if spec.encapsulation != Encapsulation::Vxlan {
+            // The packet's own label, then those on top of it.
+            writer.front(&[0; 4]);
+            spec.outer_labels().rev().for_each(|label| writer.front(&(label.0 << 12).to_be_bytes()));
+        }
         let protocol = match spec.encapsulation {
             Encapsulation::MplsOverUdp => mpls_over_udp::write(&mut writer),
             Encapsulation::MplsOverGre => mpls_over_gre::write(&mut writer),
@@ -114,6 +135,7 @@ impl Template {
             bytes: writer.bytes,
             length: writer.len as u8,
             encapsulation: spec.encapsulation,
+            outer_labels: spec.outer_labels().count() as u8,
             outer_v6,
             udp_checksum: udp_checksum && outer_v6,
             class_mask,
@@ -167,9 +189,17 @@ impl Template {
         (octets(end - 8), octets(end - 4))
     }
 
+    /// Bytes that the tunnel adds in front of an inner IP packet, without the outer Ethernet header
+    /// (SEMANTICS: MTU arithmetic).
+    #[inline]
+    #[must_use]
+    pub const fn overhead(&self) -> usize {
+        self.l4_distance() + if self.outer_v6 { 40 } else { 20 }
+    }
+
     /// Distance of the header behind IP from the end of the bytes.
-    const fn l4_distance(&self) -> usize {
-        self.encapsulation.overhead(false) - 20
+    pub(super) const fn l4_distance(&self) -> usize {
+        self.encapsulation.overhead(false) - 20 + 4 * self.outer_labels as usize
     }
 }
 

@@ -40,18 +40,19 @@ fn spec(encapsulation: Encapsulation, ends: &Ends) -> TunnelSpec {
         clear_df: false,
         dscp: None,
         udp_checksum: false,
+        outer_labels: [Label::NONE; 2],
     }
 }
 
 /// The frame that the specification and the fields ask for.
 fn by_hand(spec: &TunnelSpec, ends: &Ends, fields: &Fields, inner: &[u8]) -> Vec<u8> {
     let label = fields.label.0;
-    let stack = [
-        (label >> 12) as u8,
-        (label >> 4) as u8,
-        (label << 4) as u8 | fields.inner_traffic_class >> 5 << 1 | 1,
-        fields.inner_ttl,
-    ];
+    let entry = |label: u32, last: u8| {
+        let class = fields.inner_traffic_class >> 5 << 1;
+        [(label >> 12) as u8, (label >> 4) as u8, (label << 4) as u8 | class | last, fields.inner_ttl]
+    };
+    let on_top = spec.outer_labels.iter().filter(|label| label.is_some());
+    let stack: Vec<u8> = on_top.flat_map(|label| entry(label.0, 0)).chain(entry(label, 1)).collect();
     let outer = Ends { src_port: fields.entropy_port, ..*ends };
     let (protocol, transport) = match spec.encapsulation {
         Encapsulation::MplsOverUdp => (UDP, segment(UDP, &outer, &[&stack[..], inner].concat())),
@@ -86,9 +87,11 @@ fn by_hand(spec: &TunnelSpec, ends: &Ends, fields: &Fields, inner: &[u8]) -> Vec
 
 fn any_spec() -> impl Strategy<Value = (TunnelSpec, Ends)> {
     let choices = (0..3_usize, any::<bool>(), any::<Option<u16>>(), any::<bool>(), any::<bool>());
-    (choices, proptest::option::of(0_u8..64)).prop_map(|((kind, v6, vlan, clear_df, udp_checksum), dscp)| {
+    let label = || prop_oneof![Just(Label::NONE), (16_u32..1 << 20).prop_map(Label)];
+    let more = (proptest::option::of(0_u8..64), [label(), label()]);
+    (choices, more).prop_map(|((kind, v6, vlan, clear_df, udp_checksum), (dscp, outer_labels))| {
         let ends = if v6 { OUTER6 } else { OUTER4 };
-        (TunnelSpec { vlan, clear_df, udp_checksum, dscp, ..spec(KINDS[kind], &ends) }, ends)
+        (TunnelSpec { vlan, clear_df, udp_checksum, dscp, outer_labels, ..spec(KINDS[kind], &ends) }, ends)
     })
 }
 
@@ -213,6 +216,12 @@ fn a_template_knows_what_it_is() {
             assert_eq!(template.outer_v6(), ends.ipv6);
             assert_eq!(template.outer_addresses(), (ends.src, ends.dst));
             assert_eq!(template.length(), 18 + kind.overhead(ends.ipv6));
+            assert_eq!(template.overhead(), kind.overhead(ends.ipv6));
+            let outer_labels = [Label(16), Label(17)];
+            let stacked = Template::new(&TunnelSpec { outer_labels, ..spec(kind, &ends) }).unwrap();
+            let more = if kind == Encapsulation::Vxlan { 0 } else { 8 };
+            assert_eq!(stacked.overhead(), kind.overhead(ends.ipv6) + more);
+            assert_eq!(stacked.outer_addresses(), (ends.src, ends.dst));
             assert!(template.dont_fragment());
             let cleared = Template::new(&TunnelSpec { clear_df: true, ..spec(kind, &ends) }).unwrap();
             assert_eq!(cleared.dont_fragment(), ends.ipv6);

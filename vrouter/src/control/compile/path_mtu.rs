@@ -67,8 +67,7 @@ impl Compiler {
                 let ends = member.template.outer_addresses();
                 member.template.encapsulation() == told.encapsulation
                     && ends == (told.source, told.destination)
-                    && usize::from(member.inner_mtu) + told.encapsulation.overhead(told.ipv6)
-                        > usize::from(told.mtu)
+                    && usize::from(member.inner_mtu) + member.template.overhead() > usize::from(told.mtu)
             })
         });
         if tunnels.is_empty() {

@@ -260,15 +260,15 @@ fn members(
             clear_df: tunnel.clear_df,
             dscp: (tunnel.dscp != 0).then_some(tunnel.dscp),
             udp_checksum: tunnel.udp_checksum,
+            outer_labels: tunnel.outer_labels,
         };
         let Some(template) = Template::new(&spec) else { continue };
         let outer_mtu = mtu.over(interface.mtu);
-        let overhead = tunnel.encapsulation.overhead(tunnel.destination.v6);
         let member = TunnelMember {
             interface: id,
             neighbour: (neighbour.v6, neighbour.address),
             resolved: mac.is_some(),
-            inner_mtu: outer_mtu.saturating_sub(u16::try_from(overhead).unwrap_or(u16::MAX)),
+            inner_mtu: outer_mtu.saturating_sub(u16::try_from(template.overhead()).unwrap_or(u16::MAX)),
             template,
         };
         let list = if state == Some(NeighbourState::Failed) { &mut failed } else { &mut usable };

@@ -1,7 +1,10 @@
 //! Next hops.
 
 use agent_api::v1::{self, next_hop::Kind};
-use packet::{InterfaceId, NextHopId, VrfId, encap::Encapsulation};
+use packet::{
+    InterfaceId, Label, NextHopId, VrfId,
+    encap::{Encapsulation, MAX_OUTER_LABELS},
+};
 
 use super::{Field, ObjectKey, interface, label, number, vrf};
 use crate::control::{
@@ -54,6 +57,8 @@ pub(crate) struct TunnelSpec {
     /// 0 = copied from the inner packet.
     pub(crate) dscp: u8,
     pub(crate) udp_checksum: bool,
+    /// On top of the route's, the outermost first.
+    pub(crate) outer_labels: [Label; MAX_OUTER_LABELS],
 }
 
 /// A member of an ecmp group.
@@ -131,7 +136,24 @@ fn read_tunnel(tunnel: &v1::Tunnel) -> Result<TunnelSpec, Invalid> {
         clear_df: tunnel.clear_df,
         dscp: number("tunnel.dscp", tunnel.dscp, 0..=63)?,
         udp_checksum: tunnel.udp_checksum,
+        outer_labels: read_outer_labels(tunnel, vxlan)?,
     })
+}
+
+fn read_outer_labels(tunnel: &v1::Tunnel, vxlan: bool) -> Result<[Label; MAX_OUTER_LABELS], Invalid> {
+    let mut labels = [Label::NONE; MAX_OUTER_LABELS];
+    if vxlan && !tunnel.outer_labels.is_empty() {
+        return Err(Invalid::new("tunnel.outer_labels", "VXLAN carries no labels"));
+    }
+    if tunnel.outer_labels.len() > labels.len() {
+        let text = format!("{} labels; at most {MAX_OUTER_LABELS} are allowed", tunnel.outer_labels.len());
+        return Err(Invalid::new("tunnel.outer_labels", text));
+    }
+    for (index, (label, &value)) in labels.iter_mut().zip(&tunnel.outer_labels).enumerate() {
+        let field = format!("tunnel.outer_labels[{index}]");
+        *label = Label(number(&field, value, label::MIN_LABEL..=label::MAX_LABEL)?);
+    }
+    Ok(labels)
 }
 
 fn read_members(ecmp: &v1::Ecmp) -> Result<Vec<EcmpMember>, Invalid> {

@@ -190,3 +190,10 @@ fn a_changed_mtu_or_mac_of_the_uplink_reaches_its_tunnels() {
     bench.put(&uplink(43, 9000));
     assert_ne!(bench.tunnel(20).members[0].template, template);
 }
+
+#[test]
+fn labels_on_top_take_their_place_from_the_mtu() {
+    let mut bench = Bench::node();
+    bench.put("- next_hop: {id: 22, tunnel: {encapsulation: MPLS_OVER_UDP, destination: '10.1.0.194', outer_labels: [16, 17]}}");
+    assert_eq!(bench.tunnel(22).members[0].inner_mtu, 1500 - 32 - 8);
+}

@@ -174,6 +174,21 @@ const BAD: &[(&str, u32, &str)] = &[
         "tunnel.label",
     ),
     (
+        "next_hop: {id: 9, tunnel: {encapsulation: MPLS_OVER_GRE, destination: '10.0.0.1', outer_labels: [16, 3]}}",
+        3,
+        "tunnel.outer_labels[1]",
+    ),
+    (
+        "next_hop: {id: 9, tunnel: {encapsulation: MPLS_OVER_GRE, destination: '10.0.0.1', outer_labels: [16, 17, 18]}}",
+        3,
+        "tunnel.outer_labels",
+    ),
+    (
+        "next_hop: {id: 9, tunnel: {encapsulation: VXLAN, destination: '10.0.0.1', router_mac: '02:00:00:00:00:01', outer_labels: [16]}}",
+        3,
+        "tunnel.outer_labels",
+    ),
+    (
         "next_hop: {id: 9, tunnel: {encapsulation: MPLS_OVER_UDP, destination: '10.0.0.1', dscp: 64}}",
         3,
         "tunnel.dscp",
