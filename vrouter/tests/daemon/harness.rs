@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use agent_api::v1::agent_client::AgentClient;
 use agent_api::v1::{
-    Accounting, Batch, BatchResult, Key, Kind, ListRequest, Operation, StatsRequest, StatsResponse, object,
-    operation,
+    Accounting, Batch, BatchResult, InterfaceChange, Key, Kind, ListRequest, Operation, StatsRequest,
+    StatsResponse, WatchEvent, WatchRequest, object, operation, watch_event::Event,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) type Client = AgentClient<Channel>;
@@ -174,6 +175,22 @@ impl Daemon {
                 matches!(object, Some(object::Object::Interface(interface)) if interface.name == name);
             named && entry.interface.as_ref().is_some_and(|state| state.up)
         })
+    }
+
+    /// From now on, what is told of interfaces.
+    pub(crate) fn watch_links(&mut self) -> Streaming<WatchEvent> {
+        let request = WatchRequest { interfaces: true, ..WatchRequest::default() };
+        self.runtime.block_on(self.client.watch(request)).expect("the call goes through").into_inner()
+    }
+
+    /// Waits for the next thing that is told.
+    pub(crate) fn told(&self, events: &mut Streaming<WatchEvent>) -> InterfaceChange {
+        let told = async { tokio::time::timeout(PATIENCE, events.message()).await };
+        let event = self.runtime.block_on(told).expect("told in time").expect("the call goes on");
+        match event.and_then(|event| event.event) {
+            Some(Event::Interface(change)) => change,
+            other => panic!("{other:?} was told"),
+        }
     }
 
     /// Packets that interface `name` received and sent.

@@ -85,14 +85,28 @@ fn gateway_answers(namespace: &Namespace) {
     assert!(namespace.succeeds("ping", &["-c", "20", "-i", "0.01", "-W", "2", "10.0.0.254"]));
 }
 
+/// Whoever watches is told that workload 1's link goes and comes with the kernel's `interface`.
+fn pulled(daemon: &mut Daemon, namespace: &Namespace, interface: &str) {
+    wait_for("the link to be up", || daemon.is_up("vm1"));
+    let mut events = daemon.watch_links();
+    for state in ["down", "up"] {
+        namespace.run("ip", &["link", "set", interface, state]);
+        let change = daemon.told(&mut events);
+        assert_eq!((change.name.as_str(), change.up), ("vm1", state == "up"));
+        assert_eq!(change.reason.is_empty(), change.up, "{}", change.reason);
+    }
+}
+
 #[test]
 fn a_tap_is_a_kernel_interface_that_comes_and_goes() {
     if !is_root("a_tap_is_a_kernel_interface_that_comes_and_goes") {
         return;
     }
     let namespace = Namespace::new("tap");
-    let daemon = daemon_in(&namespace, "{tap: {name: vm1}}");
+    let mut daemon = daemon_in(&namespace, "{tap: {name: vm1}}");
     namespace.become_workload("vm1");
+    gateway_answers(&namespace);
+    pulled(&mut daemon, &namespace, "vm1");
     gateway_answers(&namespace);
     assert_eq!(daemon.stop().status.code(), Some(0));
     assert!(!namespace.succeeds("ip", &["link", "show", "vm1"]), "it went with the daemon");
@@ -110,10 +124,7 @@ fn cabled(test: &str, device: &str) {
     gateway_answers(&workload);
 
     // The cable is pulled and put back.
-    workload.run("ip", &["link", "set", "inner", "down"]);
-    wait_for("the link to go down", || !daemon.is_up("vm1"));
-    workload.run("ip", &["link", "set", "inner", "up"]);
-    wait_for("the link to come back", || daemon.is_up("vm1"));
+    pulled(&mut daemon, &workload, "inner");
     gateway_answers(&workload);
     assert_eq!(daemon.stop().status.code(), Some(0));
 }
