@@ -52,9 +52,30 @@ pub(crate) fn vrouterd(directory: &Path) -> Command {
     command
 }
 
-/// Runs vrouterd to its end.
+/// Runs vrouterd to its end, which leaves nothing where DPDK keeps what belongs to a process.
 pub(crate) fn output(command: &mut Command) -> Output {
-    command.output().expect("vrouterd can be run")
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = command.spawn().expect("vrouterd can be run");
+    let id = process.id();
+    let output = process.wait_with_output().expect("vrouterd comes to its end");
+    assert!(run_directories(id).is_empty(), "{:?}", run_directories(id));
+    output
+}
+
+/// Has another program (`ip netns exec NAME`) start a command.
+pub(crate) fn wrap(command: &mut Command, wrapper: &[&str]) {
+    let mut wrapped = Command::new(wrapper[0]);
+    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    *command = wrapped;
+}
+
+/// What a process of this id has in DPDK's run-time directories.
+pub(crate) fn run_directories(process: u32) -> Vec<String> {
+    let users = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/tmp".to_owned());
+    let places = ["/var/run/dpdk".to_owned(), format!("{users}/dpdk")];
+    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
+    let names = entries.map(|entry| entry.path().display().to_string());
+    names.filter(|name| name.ends_with(&format!("-{process}"))).collect()
 }
 
 impl Daemon {
@@ -88,11 +109,7 @@ impl Daemon {
         fs::write(place.join("objects.yaml"), objects).unwrap();
         let settings = format!("[objects]\nfiles = ['{}/objects.yaml']\n", place.display());
         fs::write(place.join("vrouter.toml"), config(place) + &settings).unwrap();
-        Self::start_in(directory, |command| {
-            let mut wrapped = Command::new(wrapper[0]);
-            wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
-            *command = wrapped;
-        })
+        Self::start_in(directory, |command| wrap(command, wrapper))
     }
 
     /// A daemon in a directory that has its configuration.
