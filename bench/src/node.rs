@@ -121,7 +121,7 @@ impl<B: PacketBuf> Node<B> {
         })?;
         let counters = Arc::new(WorkerCounters::default());
         let slots = flows.worker::<Observation>(WorkerId(0)).context("a worker's sessions")?;
-        let config = DatapathConfig { worker: WorkerId(0), seed: SEED };
+        let config = DatapathConfig { worker: WorkerId(0), seed: SEED, express: true };
         let events = Arc::new(EventQueue::new(64, 64));
         let datapath = Datapath::new(&config, slots, Arc::clone(&counters), events);
         // The only reader is not inside a burst now: it delays no generation.

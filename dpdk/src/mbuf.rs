@@ -235,6 +235,21 @@ impl PacketBuf for Mbuf {
         }
     }
 
+    #[inline(always)]
+    fn reframe<const N: usize>(&mut self, at: usize, end: usize, front: usize) -> Option<&mut [u8; N]> {
+        let raw = self.raw_mut();
+        let start = usize::from(raw.data_off) + at;
+        if start < N || at > end || end > usize::from(raw.data_len) || front > N {
+            return None;
+        }
+        raw.data_off = (start - front) as u16;
+        raw.data_len = (end - at + front) as u16;
+        raw.pkt_len = u32::from(raw.data_len);
+        // SAFETY: as in data(): [start - N, start) lies in front of a byte of the frame and, since start >= N, not
+        // before the buffer; the owner is borrowed mutably.
+        Some(unsafe { &mut *raw.buf_addr.cast::<u8>().add(start - N).cast::<[u8; N]>() })
+    }
+
     /// [`Partial`](L4Checksum::Partial) is what a device says of a packet whose sender left the checksum
     /// to it, and what a request to complete it means when that packet arrives over a ring.
     #[inline]

@@ -20,6 +20,7 @@ pub mod timeouts;
 pub use key::{FlowKey, Scope, ScopeKind};
 pub use table::{
     Config, ConfigError, EndReason, FlowTable, Half, HalfId, HalfView, InsertError, NewHalf, NewSession,
-    SessionId, SessionRef, SessionSink, SessionView, Sweeper, Traffic, Translation, Verdict, WorkerSlots,
+    Probe, SessionId, SessionRef, SessionSink, SessionView, Sweeper, Traffic, Translation, Verdict, Wire,
+    WireKey, WorkerSlots,
 };
 pub use timeouts::{Ticks, TimeoutClass, Timeouts};

@@ -66,6 +66,12 @@ pub trait PacketBuf {
         }
         true
     }
+    /// Gives the frame another front and another end: the `front` bytes before byte `at` become its first ones, and
+    /// it ends at byte `end` (both counted from where the frame begins now). Returns the `N` bytes in front of byte
+    /// `at`, for a header that is copied in one piece even where it is shorter than `N`; `None` (and no change) if
+    /// there are not so many, if the frame is shorter than `end`, or if `front` is more than `N`.
+    #[must_use]
+    fn reframe<const N: usize>(&mut self, at: usize, end: usize, front: usize) -> Option<&mut [u8; N]>;
     /// Whether the frame is in one piece, as everything here expects it to be.
     #[inline]
     fn is_whole(&self) -> bool {
@@ -146,6 +152,17 @@ impl PacketBuf for MemoryBuf {
     #[inline]
     fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start.saturating_add(len));
+    }
+    #[inline]
+    fn reframe<const N: usize>(&mut self, at: usize, end: usize, front: usize) -> Option<&mut [u8; N]> {
+        let at = self.start + at;
+        let end = self.start + end;
+        if at < N || at > end || end > self.end || front > N {
+            return None;
+        }
+        self.start = at - front;
+        self.end = end;
+        self.memory.get_mut(at - N..at)?.first_chunk_mut()
     }
     #[inline]
     fn l4_checksum(&self) -> L4Checksum {

@@ -7,6 +7,7 @@ pub mod arp;
 pub mod buf;
 mod bytes;
 pub mod checksum;
+pub mod common;
 mod crc32c;
 pub mod cut;
 pub mod drop;

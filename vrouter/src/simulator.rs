@@ -29,11 +29,13 @@ pub struct Size {
     pub sessions: u32,
     /// Frames that it may hold in all; while there are as many, it makes none of its own.
     pub buffers: usize,
+    /// See [`DatapathConfig::express`].
+    pub express: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { sessions: 4096, buffers: 4096 }
+        Self { sessions: 4096, buffers: 4096, express: true }
     }
 }
 
@@ -105,7 +107,7 @@ impl Simulator {
         let events = Arc::new(EventQueue::new(1024, 1024));
         let slots = flows.worker::<Observation>(WorkerId(0)).ok_or(flow::ConfigError::TooManySessions)?;
         let datapath = Datapath::new(
-            &DatapathConfig { worker: WorkerId(0), seed },
+            &DatapathConfig { worker: WorkerId(0), seed, express: size.express },
             slots,
             Arc::clone(&counters),
             Arc::clone(&events),

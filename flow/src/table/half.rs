@@ -17,6 +17,7 @@
 //! several workers may write, is changed by compare-and-swap.
 
 use packet::checksum::Delta;
+use packet::common::InPlace;
 use packet::rewrite::Translation;
 use packet::{Address, DropReason, InterfaceId};
 
@@ -182,7 +183,13 @@ impl<'a> Half<'a> {
     #[inline(always)]
     pub(crate) fn has_key_v6(&self, key: &FlowKey) -> bool {
         let ([a, b], [c, d]) = (words(&key.src), words(&key.dst));
-        (self.first.get::<TAIL>() ^ key.tail())
+        self.has_words_v6(key.tail(), &[a, b, c, d])
+    }
+
+    /// The same in words.
+    #[inline(always)]
+    pub(crate) fn has_words_v6(&self, tail: u64, &[a, b, c, d]: &[u64; 4]) -> bool {
+        (self.first.get::<TAIL>() ^ tail)
             | (self.first.get::<4>() ^ a)
             | (self.first.get::<5>() ^ b)
             | (self.first.get::<6>() ^ c)
@@ -410,10 +417,43 @@ impl<'a> Half<'a> {
     /// Counts a packet of `bytes` bytes that was seen at `now`.
     #[inline]
     pub fn account(&self, now: Ticks, bytes: u32) {
-        let seen = self.first.get::<SEEN>();
-        self.first.set::<SEEN>(seen & !0xffff_ffff | u64::from(now.0));
+        self.set_seen(now, self.tcp_ack());
+        self.count(bytes);
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_seen(&self, now: Ticks, tcp_ack: u32) {
+        self.first.set::<SEEN>(u64::from(now.0) | u64::from(tcp_ack) << 32);
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, bytes: u32) {
         let traffic = self.last.get::<TRAFFIC>();
         self.last.set::<TRAFFIC>(Counter(traffic).plus(bytes).0);
+    }
+
+    /// [`Self::translation`] of an IPv4 half, in the words of a packet.
+    #[inline(always)]
+    pub(crate) fn in_place_v4(&self) -> InPlace<u64> {
+        self.in_place(self.first.get::<NEW_ADDRESSES_V4>())
+    }
+
+    /// The same of an IPv6 half.
+    #[inline(always)]
+    pub(crate) fn in_place_v6(&self) -> InPlace<[u64; 4]> {
+        let last = self.last;
+        self.in_place([last.get::<0>(), last.get::<1>(), last.get::<2>(), last.get::<3>()])
+    }
+
+    #[inline(always)]
+    fn in_place<A>(&self, addresses: A) -> InPlace<A> {
+        let ports = self.last.get::<NEW_PORTS>();
+        InPlace {
+            addresses,
+            ports: (ports as u32).rotate_left(16),
+            delta_addr: Delta::from_raw((ports >> 32) as u16),
+            delta_l4: Delta::from_raw((ports >> 48) as u16),
+        }
     }
 
     /// Bytes and packets as one running number, see [`Counter`].

@@ -18,7 +18,7 @@ use crate::table::machine::{preallocate, prefetch};
 const STASH: usize = if cfg!(loom) { 1 } else { 7 };
 
 /// A key's hash, and what the index makes of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hash(pub(crate) u64);
 
 impl Hash {

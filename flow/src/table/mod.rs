@@ -18,6 +18,7 @@ mod machine;
 mod slots;
 mod sweep;
 mod view;
+mod wire;
 
 use packet::hash::FlowHasher;
 use packet::{InterfaceId, WorkerId};
@@ -29,6 +30,7 @@ pub use packet::rewrite::Translation;
 pub use slots::WorkerSlots;
 pub use sweep::{Sweep, Sweeper};
 pub use view::{EndReason, HalfView, SessionRef, SessionSink, SessionView, Traffic};
+pub use wire::{Probe, Wire, WireKey};
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::key::FlowKey;

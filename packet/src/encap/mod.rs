@@ -6,15 +6,17 @@
 
 mod mpls_over_gre;
 mod mpls_over_udp;
+mod open;
 mod path_mtu;
 mod pop;
 mod push;
 mod template;
 mod vxlan;
 
+pub use open::{Opened, marks_congestion, open};
 pub use path_mtu::TunnelTooBig;
 pub use pop::{Tunnel, ecn_decapsulate, pop};
-pub use push::{EthernetHeader, Fields, push, push_ethernet};
+pub use push::{EthernetHeader, Fields, WIDEST, push, push_ethernet, push_over};
 pub use template::{Encapsulation, MAX_OUTER_LABELS, Template, TunnelSpec};
 
 /// A MAC address.

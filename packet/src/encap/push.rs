@@ -75,6 +75,48 @@ pub fn push<B: PacketBuf>(buf: &mut B, template: &Template, fields: &Fields) -> 
     }
 }
 
+/// Bytes in front of the network header that [`push_over`] may write.
+pub const WIDEST: usize = CAPACITY;
+
+/// Puts the tunnel's headers in place of whatever is in front of byte `at` of the frame, and lets it end at byte
+/// `end`: [`push`] for a packet whose old link-layer header is still there. `false`, and nothing changed, if there
+/// are not [`WIDEST`] bytes in front of `at`, or the tunnel's checksum covers the payload.
+#[inline(always)]
+#[must_use]
+pub fn push_over<B: PacketBuf>(
+    buf: &mut B,
+    at: usize,
+    end: usize,
+    template: &Template,
+    fields: &Fields,
+) -> bool {
+    if template.length() <= 64 {
+        push_wide_over::<64, B>(buf, at, end, template, fields)
+    } else {
+        push_wide_over::<CAPACITY, B>(buf, at, end, template, fields)
+    }
+}
+
+#[inline(always)]
+fn push_wide_over<const WIDTH: usize, B: PacketBuf>(
+    buf: &mut B,
+    at: usize,
+    end: usize,
+    template: &Template,
+    fields: &Fields,
+) -> bool {
+    let payload = end.saturating_sub(at);
+    if template.udp_checksum || payload + CAPACITY > usize::from(u16::MAX) {
+        return false;
+    }
+    let Some(header) = buf.reframe::<WIDTH>(at, end, template.length()) else { return false };
+    if let Some(bytes) = template.bytes.last_chunk::<WIDTH>() {
+        *header = *bytes;
+    }
+    patch::<WIDTH>(header, template, fields, payload);
+    true
+}
+
 /// One copy of `WIDTH` bytes, of which the template uses the last ones.
 #[inline]
 fn push_wide<const WIDTH: usize, B: PacketBuf>(

@@ -173,6 +173,13 @@ impl Template {
         self.outer_v6 || self.bytes[CAPACITY - self.l4_distance() - 14] & 0x40 != 0
     }
 
+    /// Whether the tunnel's own checksum covers the payload.
+    #[inline]
+    #[must_use]
+    pub const fn covers_payload(&self) -> bool {
+        self.udp_checksum
+    }
+
     /// Outer source and destination.
     #[must_use]
     pub fn outer_addresses(&self) -> (Address, Address) {

@@ -74,7 +74,7 @@ impl Process {
         let mut parts = Vec::with_capacity(places.len());
         for ((id, seen), tables) in (0_u8..).map(WorkerId).zip(&seen).zip(readers) {
             let slots = flows.worker(id).context("no sessions for a worker")?;
-            let settings = DatapathConfig { worker: id, seed };
+            let settings = DatapathConfig { worker: id, seed, express: true };
             let (counters, events) = (Arc::clone(&seen.counters), Arc::clone(&seen.events));
             let part = Parts {
                 id,

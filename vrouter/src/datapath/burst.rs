@@ -71,6 +71,13 @@ impl Leaf {
         NextHopId(self.0 as u32 & 0xff_ffff)
     }
 
+    /// Without its label.
+    #[inline]
+    #[must_use]
+    pub const fn unlabelled(self) -> Self {
+        Self(if self.0 & Self::LOCAL != 0 { self.0 } else { self.0 | (Label::NONE.0 as u64) << 24 })
+    }
+
     /// The label to push, or `Label::NONE` for the next hop's own.
     #[inline]
     #[must_use]
@@ -163,6 +170,12 @@ impl<B: PacketBuf> Burst<B> {
             live: 0,
             count: 0,
         }
+    }
+
+    /// Bit i: packet i came in.
+    #[inline]
+    pub(super) const fn all(&self) -> u64 {
+        if self.count == BURST { u64::MAX } else { (1 << self.count) - 1 }
     }
 
     /// The packets still on their way.

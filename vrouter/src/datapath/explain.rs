@@ -109,7 +109,8 @@ fn run(
     let counters = Arc::new(WorkerCounters::default());
     let events = Arc::new(EventQueue::new(4, 4));
     let slots = cx.flows.worker(WorkerId(0))?;
-    let mut datapath = Datapath::new(&DatapathConfig { worker: NOBODY, seed }, slots, counters, events);
+    let config = DatapathConfig { worker: NOBODY, seed, express: false };
+    let mut datapath = Datapath::new(&config, slots, counters, events);
     let mut captured = Captured::default();
     let mut frames = ArrayVec::new();
     frames.push(MemoryBuf::new(frame));

@@ -151,7 +151,8 @@ impl<B: PacketBuf> Datapath<B> {
         let slot = self.burst.slot[i];
         if slot.origin == Origin::Workload {
             self.burst.slot[i].entropy = half.entropy_or_peer();
-        } else if half.entropy_or_peer() != slot.peer.0
+        } else if (half.entropy_or_peer() != slot.peer.0
+            || slot.origin == Origin::Tunnel && slot.peer == PeerId::UNKNOWN)
             && !meta.facts.contains(Facts::ICMP_ERROR)
             && !self.follows_peer(cx, i, id)
         {

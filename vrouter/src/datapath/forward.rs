@@ -4,7 +4,7 @@ use packet::encap::{self, EthernetHeader, Fields};
 use packet::protocol::{ether_type, ip, tcp};
 use packet::{DropReason, Facts, L4Checksum, Label, Meta, PacketBuf, checksum, rewrite};
 
-use super::burst::{Leaf, Origin, Verdict};
+use super::burst::{Bits, Leaf, Origin, Verdict};
 use super::hold::Wanted;
 use super::{Context, Datapath, Ports, walk};
 use crate::tables::{Delivery, Interface, NeighbourState, NextHop, Role, Tables, Tunnel, TunnelMember};
@@ -81,7 +81,14 @@ fn uplink(tunnel: &Tunnel, entropy: u16) -> Result<&TunnelMember, DropReason> {
 
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn forward<P: Ports<B>>(&mut self, cx: &Context<'_>, ports: &mut P) {
-        for i in self.burst.live() {
+        // In the order in which they came, whichever way they took: a flow's packets do not overtake each other.
+        for i in Bits(self.burst.live | self.express.done) {
+            if self.express.done >> i & 1 == 1 {
+                if let Some(buf) = self.burst.bufs[i].take() {
+                    self.outputs.push_to(self.express.output[i], buf);
+                }
+                continue;
+            }
             let slot = self.burst.slot[i];
             if slot.leaf == Leaf::RECEIVE {
                 self.receive(cx, i);
@@ -185,10 +192,8 @@ impl<B: PacketBuf> Datapath<B> {
         }
     }
 
-    /// Each worker has its own part of the identification space (SEMANTICS 27).
     pub(super) fn next_identification(&mut self) -> u16 {
-        self.identification = (self.identification & 0xf000) | (self.identification.wrapping_add(1) & 0x0fff);
-        self.identification
+        next_identification(&mut self.identification)
     }
 
     /// The session's translation, the TTL where this vRouter is a hop, the MSS that fits.
@@ -249,6 +254,12 @@ impl<B: PacketBuf> Datapath<B> {
             _ => None,
         }
     }
+}
+
+/// Each worker has its own part of the identification space (SEMANTICS 27).
+pub(super) fn next_identification(last: &mut u16) -> u16 {
+    *last = (*last & 0xf000) | (last.wrapping_add(1) & 0x0fff);
+    *last
 }
 
 /// Puts an Ethernet header in front of the network header.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
-use flow::{HalfId, Scope};
+use flow::{HalfId, Scope, SessionRef};
 use packet::{Address, DropReason, Facts, Meta, PacketBuf};
 
 use super::burst::{BURST, Slot, Verdict};
@@ -36,8 +36,8 @@ struct Key {
 enum State {
     /// Its first fragment has not been judged yet.
     Waiting,
-    /// Its fragments belong to this session half.
-    Open(HalfId),
+    /// Its fragments belong to this session half, while the session lives.
+    Open(HalfId, SessionRef),
     /// Its fragments overlap: all that is still to come is dropped (RFC 5722).
     Condemned,
 }
@@ -73,7 +73,7 @@ pub(super) struct Fragments<B> {
 
 /// What happens to a later fragment.
 enum Place {
-    Follow(HalfId),
+    Follow(HalfId, SessionRef),
     Wait(Key),
 }
 
@@ -126,7 +126,7 @@ impl<B: PacketBuf> Fragments<B> {
         let full = self.waiting.len() >= PER_WORKER;
         let datagram = self.datagram(now, seed, buf, meta, scope)?;
         match datagram.state {
-            State::Open(half) => Ok(Place::Follow(half)),
+            State::Open(half, session) => Ok(Place::Follow(half, session)),
             State::Condemned => Err(DropReason::FragmentOverlap),
             State::Waiting if full || datagram.waiting >= PER_DATAGRAM => Err(DropReason::FragmentLimit),
             State::Waiting => {
@@ -173,7 +173,9 @@ impl<B: PacketBuf> Datapath<B> {
             return self.fragments.datagram(cx.now.milliseconds, self.seed, buf, &meta, scope).map(|_| true);
         }
         match self.fragments.place(cx.now.milliseconds, self.seed, buf, &meta, scope)? {
-            Place::Follow(half) => self.hit(cx, i, half),
+            Place::Follow(half, session) if cx.flows.resolve(session).is_some() => self.hit(cx, i, half),
+            // The half may be another conversation's by now.
+            Place::Follow(..) => return Err(DropReason::FragmentNoFirst),
             Place::Wait(key) => {
                 let slot = self.burst.slot[i];
                 if let Some(frame) = self.burst.bufs[i].take() {
@@ -198,7 +200,8 @@ impl<B: PacketBuf> Datapath<B> {
         else {
             return;
         };
-        datagram.state = State::Open(half);
+        let Some(session) = cx.flows.reference(half) else { return };
+        datagram.state = State::Open(half, session);
         datagram.until = cx.now.milliseconds + LIFETIME;
         if std::mem::take(&mut datagram.waiting) == 0 {
             return;

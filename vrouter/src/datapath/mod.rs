@@ -9,6 +9,7 @@ mod cut;
 mod decide;
 mod event;
 mod explain;
+mod express;
 mod flows;
 mod forward;
 mod fragment;
@@ -67,6 +68,9 @@ pub struct DatapathConfig {
     pub worker: WorkerId,
     /// Keys the flow and entropy hashes; from the system's random source unless a test fixes it.
     pub seed: u64,
+    /// Whether common packets of established sessions take the short way through the pipeline. The long way gives the
+    /// same answers.
+    pub express: bool,
 }
 
 /// One worker's data path: everything that belongs to this worker alone.
@@ -78,6 +82,7 @@ pub struct Datapath<B> {
     counters: Arc<WorkerCounters>,
     events: Arc<EventQueue<B>>,
     burst: Burst<B>,
+    express: express::Express,
     staged: flows::Staged,
     outputs: transmit::Outputs<B>,
     hold: hold::Hold<B>,
@@ -102,6 +107,7 @@ impl<B: PacketBuf> Datapath<B> {
             counters,
             events,
             burst: Burst::new(),
+            express: express::Express::new(config.express),
             staged: flows::Staged::default(),
             outputs: transmit::Outputs::new(),
             hold: hold::Hold::new(),

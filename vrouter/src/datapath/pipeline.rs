@@ -18,7 +18,11 @@ impl<B: PacketBuf> Datapath<B> {
         ports: &mut P,
     ) {
         self.admit(cx, arrival, frames);
+        if let Some(interface) = cx.tables.interface(arrival) {
+            self.express(cx, interface);
+        }
 
+        // Whatever is left: packets without a session, or about which something has to be found out.
         self.parse(cx, arrival);
         self.classify(cx, arrival);
         self.local(cx, ports);
@@ -38,12 +42,10 @@ impl<B: PacketBuf> Datapath<B> {
         for (i, frame) in frames.drain(..).enumerate() {
             frame.prefetch();
             bytes += frame.len() as u64;
-            self.burst.slot[i] = Slot { arrival, ..Slot::default() };
-            self.burst.verdict[i] = Verdict::Live;
             self.burst.bufs[i] = Some(frame);
         }
-        self.burst.live = if count == BURST { u64::MAX } else { (1 << count) - 1 };
         self.burst.count = count;
+        self.burst.live = self.burst.all();
         self.counters.received.add(count as u64);
         self.counters.bursts.add(u64::from(count > 0));
         if let Some(interface) = cx.tables.interface(arrival) {
@@ -57,6 +59,10 @@ impl<B: PacketBuf> Datapath<B> {
     fn parse(&mut self, cx: &Context<'_>, arrival: InterfaceId) {
         let row = cx.tables.interface(arrival);
         let twin = row.and_then(|row| row.twin);
+        for i in self.burst.live() {
+            self.burst.slot[i] = Slot { arrival, ..Slot::default() };
+            self.burst.verdict[i] = Verdict::Live;
+        }
         if let Some(row) = row.filter(|row| row.role == Role::Host) {
             for i in self.burst.live() {
                 self.hand_over(cx, i, row.twin.unwrap_or_default());

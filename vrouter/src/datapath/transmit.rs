@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use packet::{DropReason, InterfaceId, PacketBuf, PortId};
 
-use super::burst::{BURST, Verdict};
+use super::burst::{BURST, Bits, Verdict};
 use super::event::{DropSample, SAMPLE_BYTES};
 use super::{Context, Datapath, Ports};
 use crate::tables::Interface;
@@ -13,7 +13,7 @@ use crate::tables::Interface;
 struct Output<B> {
     interface: InterfaceId,
     port: Option<PortId>,
-    frames: ArrayVec<B, { 2 * BURST }>,
+    frames: ArrayVec<B, BURST>,
 }
 
 /// Frames on their way out. The slots are kept between bursts, so nothing is allocated per burst.
@@ -27,7 +27,7 @@ pub(super) struct Outputs<B> {
 
 impl<B: PacketBuf> Outputs<B> {
     /// Room for a burst that leaves by as many interfaces as it has packets, copies and answers included.
-    const SLOTS: usize = 2 * BURST;
+    const SLOTS: usize = 3 * BURST;
 
     pub(super) fn new() -> Self {
         let slot = || Output { interface: InterfaceId(0), port: None, frames: ArrayVec::new() };
@@ -36,7 +36,21 @@ impl<B: PacketBuf> Outputs<B> {
 
     /// Whether only few more interfaces find a slot.
     pub(super) fn is_nearly_full(&self) -> bool {
-        self.used > Self::SLOTS / 2 || self.slots[..self.used].iter().any(|slot| slot.frames.is_full())
+        self.used > Self::SLOTS / 2
+    }
+
+    /// The output of an interface; `None` without room for another.
+    pub(super) fn reserve(&mut self, interface: &Interface) -> Option<u8> {
+        let known = self.slots[..self.used].iter().rposition(|slot| slot.interface == interface.id);
+        known.or_else(|| self.open(interface)).and_then(|at| u8::try_from(at).ok())
+    }
+
+    fn open(&mut self, interface: &Interface) -> Option<usize> {
+        let slot = self.slots.get_mut(self.used)?;
+        slot.interface = interface.id;
+        slot.port = interface.port;
+        self.used += 1;
+        Some(self.used - 1)
     }
 
     /// Puts a frame into its interface's output.
@@ -47,24 +61,47 @@ impl<B: PacketBuf> Outputs<B> {
             slots.iter_mut().rev().find(|slot| slot.interface == interface.id && !slot.frames.is_full());
         if let Some(slot) = found {
             slot.frames.push(frame);
-        } else if let Some(slot) = self.slots.get_mut(self.used) {
-            self.used += 1;
-            slot.interface = interface.id;
-            slot.port = interface.port;
-            slot.frames.push(frame);
+        } else if let Some(at) = self.open(interface) {
+            self.slots[at].frames.push(frame);
         } else {
             // Only a burst of packets that are each cut into many pieces gets here.
+            self.overflow += 1;
+        }
+    }
+
+    /// Puts a frame into a reserved output.
+    #[inline(always)]
+    pub(super) fn push_to(&mut self, output: u8, frame: B) {
+        let Some(slot) = self.slots.get_mut(usize::from(output)) else { return };
+        if let Err(full) = slot.frames.try_push(frame) {
+            let (interface, port) = (slot.interface, slot.port);
+            self.push_behind(interface, port, full.element());
+        }
+    }
+
+    /// The output is full: another one of the same interface.
+    #[cold]
+    fn push_behind(&mut self, interface: InterfaceId, port: Option<PortId>, frame: B) {
+        let slots = &mut self.slots[..self.used];
+        let found = slots.iter_mut().rev().find(|slot| slot.interface == interface && !slot.frames.is_full());
+        if let Some(slot) = found {
+            slot.frames.push(frame);
+        } else if let Some(slot) = self.slots.get_mut(self.used) {
+            (slot.interface, slot.port) = (interface, port);
+            slot.frames.push(frame);
+            self.used += 1;
+        } else {
             self.overflow += 1;
         }
     }
 }
 
 impl<B: PacketBuf> Datapath<B> {
-    /// Counts how every packet ended, frees the dropped ones, samples them.
+    /// Counts how every packet ended, frees the dropped ones, samples them. Packets of the express way have left.
     pub(super) fn settle(&mut self, cx: &Context<'_>) {
         let mut consumed = 0;
         let mut punted = 0;
-        for i in 0..self.burst.count {
+        for i in Bits(self.burst.all() & !self.express.done) {
             match self.burst.verdict[i] {
                 Verdict::Queued => {}
                 Verdict::Consumed => consumed += 1,
@@ -81,6 +118,7 @@ impl<B: PacketBuf> Datapath<B> {
         self.counters.consumed.add(consumed);
         self.counters.punted.add(punted);
         self.burst.count = 0;
+        self.express.done = 0;
     }
 
     fn drop_one(&mut self, cx: &Context<'_>, i: usize, reason: DropReason) {
@@ -112,38 +150,29 @@ impl<B: PacketBuf> Datapath<B> {
 
     /// Hands every output to its device.
     pub(super) fn flush<P: Ports<B>>(&mut self, cx: &Context<'_>, ports: &mut P) {
-        let used = std::mem::take(&mut self.outputs.used);
         self.counters.drops[DropReason::TxFull as usize].add(std::mem::take(&mut self.outputs.overflow));
-        for at in 0..used {
+        for at in 0..std::mem::take(&mut self.outputs.used) {
             let Output { interface, port, frames } = &mut self.outputs.slots[at];
             let (interface, port) = (*interface, *port);
-            let mut frames = std::mem::take(frames);
-            let bytes: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
-            let mut sent = 0;
-            let mut burst = ArrayVec::new();
-            while !frames.is_empty() {
-                burst.extend(frames.drain(..frames.len().min(BURST)));
-                let offered = burst.len();
-                if let Some(port) = port {
-                    ports.send(port, &mut burst);
-                }
-                sent += offered - burst.len();
-                if !burst.is_empty() {
-                    break;
+            let offered = frames.len();
+            let mut bytes: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
+            if let Some(port) = port {
+                ports.send(port, frames);
+            }
+            let left = frames.len();
+            if left > 0 {
+                bytes -= frames.drain(..).map(|frame| frame.len() as u64).sum::<u64>();
+                let reason = if port.is_some() { DropReason::TxFull } else { DropReason::TxDown };
+                for _ in 0..left {
+                    self.count_drop(cx, interface, reason);
                 }
             }
-            let refused = burst.iter().chain(frames.iter());
-            let (left, left_bytes) =
-                refused.fold((0_usize, 0), |(n, bytes), frame| (n + 1, bytes + frame.len() as u64));
-            let reason = if port.is_some() { DropReason::TxFull } else { DropReason::TxDown };
-            for _ in 0..left {
-                self.count_drop(cx, interface, reason);
-            }
-            self.counters.sent.add(sent as u64);
+            let sent = (offered - left) as u64;
+            self.counters.sent.add(sent);
             if let Some(row) = cx.tables.interface(interface) {
                 let counters = row.counters.worker(self.worker);
-                counters.tx_packets.add(sent as u64);
-                counters.tx_bytes.add(bytes - left_bytes);
+                counters.tx_packets.add(sent);
+                counters.tx_bytes.add(bytes);
             }
         }
     }

@@ -60,6 +60,9 @@ impl PacketBuf for Frame {
     fn truncate(&mut self, len: usize) {
         self.memory.truncate(len);
     }
+    fn reframe<const N: usize>(&mut self, at: usize, end: usize, front: usize) -> Option<&mut [u8; N]> {
+        self.memory.reframe(at, end, front)
+    }
     fn l4_checksum(&self) -> L4Checksum {
         self.memory.l4_checksum()
     }

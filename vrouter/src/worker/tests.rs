@@ -50,7 +50,7 @@ impl World {
         let counters = Arc::new(WorkerCounters::default());
         let events = Arc::new(EventQueue::new(16, 16));
         let id = WorkerId(0);
-        let config = DatapathConfig { worker: id, seed: 1 };
+        let config = DatapathConfig { worker: id, seed: 1, express: true };
         let datapath = Datapath::new(&config, flows.worker(id).unwrap(), Arc::clone(&counters), events);
         let mailbox = Arc::new(Mailbox::new());
         let worker = Worker::new(Parts {

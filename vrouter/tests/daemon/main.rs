@@ -12,6 +12,4 @@ mod kernel;
 mod lifecycle;
 mod objects;
 mod peers;
-mod scale;
 mod toggling;
-mod traffic;

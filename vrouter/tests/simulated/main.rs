@@ -17,7 +17,7 @@ use vrouter::simulator::{Simulator, Size};
 
 /// A compute node with a fabric port and what `objects` (YAML) says.
 fn node(sessions: u32, objects: &str) -> Simulator {
-    let mut node = Simulator::new(1, Size { sessions, buffers: 1 << 20 }).unwrap();
+    let mut node = Simulator::new(1, Size { sessions, buffers: 1 << 20, ..Size::default() }).unwrap();
     put(
         &mut node,
         r#"
