@@ -25,7 +25,7 @@ const WAITING: usize = 64;
 const GATHER: Duration = Duration::from_micros(500);
 /// How often workers' events are looked at when nothing else happens.
 const EVENTS: Duration = Duration::from_millis(1);
-/// How often links are looked at.
+/// How often links are looked at: whoever watches is told within a second that a peer went.
 const LINKS: Duration = Duration::from_millis(200);
 /// A worker that has not passed a burst boundary for so long is stuck.
 const STUCK: Duration = Duration::from_millis(100);

@@ -30,6 +30,19 @@ fn a_good_configuration_is_said_to_be_good_and_starts_nothing() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["check-config"][..], &[]] {
+        let (code, text) = told_in(directory.path(), arguments);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains("vrouter.toml") && text.contains("No such file"), "{text}");
+    }
+    let (code, text) = told("[workers\n", &[]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("vrouter.toml") && text.contains("line"), "{text}");
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_line() {
     let (code, text) = told("[workers]\ncuont = 2\n", &["check-config"]);
     assert_eq!(code, 2, "{text}");
@@ -105,4 +118,33 @@ fn objects_that_the_vrouter_refuses_stop_the_start() {
     let (code, text) = told(&format!("[[objects.inline]]\n{interface}\n"), &[]);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("interface 1") && text.contains("vrf 1"), "{text}");
+}
+
+#[test]
+fn a_device_that_is_not_there_stops_the_start_and_is_named_with_its_interface() {
+    for (device, named) in [
+        ("pcap = { rx_file = '$DIR/missing.pcap' }", "missing.pcap"),
+        ("af_packet = { interface = 'vr-missing' }", "vr-missing"),
+        ("af_xdp = { interface = 'vr-missing' }", "vr-missing"),
+        ("virtio_user = { socket = '$DIR/missing' }", "missing"),
+        // No machine has so many buses.
+        ("pci = { address = 'ffff:ff:1f.7' }", "ffff:ff:1f.7"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let device = device.replace("$DIR", &directory.path().display().to_string());
+        let interface = |id: u8, device: &str| {
+            format!(
+                "[[objects.inline]]\ninterface = {{ id = {id}, name = 'vm{id}', role = 'VIRTUAL', vrf = 1, \
+                 mac = '02:00:00:00:00:0{id}', device = {{ {device} }} }}\n"
+            )
+        };
+        let settings = config(directory.path()).replace("[devices]", "[devices]\npci = ['ffff:ff:1f.7']");
+        let vrf = "[[objects.inline]]\nvrf = { id = 1, name = 'red' }\n";
+        let text = [&settings, vrf, &interface(1, "null = {}"), &interface(2, &device)].concat();
+        fs::write(directory.path().join("vrouter.toml"), text).unwrap();
+        let (code, text) = told_in(directory.path(), &[]);
+        assert_eq!(code, 1, "{device}: {text}");
+        assert!(text.contains("interface 2") && text.contains(named), "{device}: {text}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "{device} has left something");
+    }
 }

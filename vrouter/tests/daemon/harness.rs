@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use agent_api::v1::agent_client::AgentClient;
 use agent_api::v1::{
-    Accounting, Batch, BatchResult, Key, Kind, ListRequest, Operation, StatsRequest, StatsResponse, object,
-    operation,
+    Accounting, Batch, BatchResult, InterfaceChange, Key, Kind, ListRequest, Operation, StatsRequest,
+    StatsResponse, WatchEvent, WatchRequest, object, operation, watch_event::Event,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) type Client = AgentClient<Channel>;
@@ -51,9 +52,30 @@ pub(crate) fn vrouterd(directory: &Path) -> Command {
     command
 }
 
-/// Runs vrouterd to its end.
+/// Runs vrouterd to its end, which leaves nothing where DPDK keeps what belongs to a process.
 pub(crate) fn output(command: &mut Command) -> Output {
-    command.output().expect("vrouterd can be run")
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = command.spawn().expect("vrouterd can be run");
+    let id = process.id();
+    let output = process.wait_with_output().expect("vrouterd comes to its end");
+    assert!(run_directories(id).is_empty(), "{:?}", run_directories(id));
+    output
+}
+
+/// Has another program (`ip netns exec NAME`) start a command.
+pub(crate) fn wrap(command: &mut Command, wrapper: &[&str]) {
+    let mut wrapped = Command::new(wrapper[0]);
+    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    *command = wrapped;
+}
+
+/// What a process of this id has in DPDK's run-time directories.
+pub(crate) fn run_directories(process: u32) -> Vec<String> {
+    let users = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/tmp".to_owned());
+    let places = ["/var/run/dpdk".to_owned(), format!("{users}/dpdk")];
+    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
+    let names = entries.map(|entry| entry.path().display().to_string());
+    names.filter(|name| name.ends_with(&format!("-{process}"))).collect()
 }
 
 impl Daemon {
@@ -87,11 +109,7 @@ impl Daemon {
         fs::write(place.join("objects.yaml"), objects).unwrap();
         let settings = format!("[objects]\nfiles = ['{}/objects.yaml']\n", place.display());
         fs::write(place.join("vrouter.toml"), config(place) + &settings).unwrap();
-        Self::start_in(directory, |command| {
-            let mut wrapped = Command::new(wrapper[0]);
-            wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
-            *command = wrapped;
-        })
+        Self::start_in(directory, |command| wrap(command, wrapper))
     }
 
     /// A daemon in a directory that has its configuration.
@@ -174,6 +192,22 @@ impl Daemon {
                 matches!(object, Some(object::Object::Interface(interface)) if interface.name == name);
             named && entry.interface.as_ref().is_some_and(|state| state.up)
         })
+    }
+
+    /// From now on, what is told of interfaces.
+    pub(crate) fn watch_links(&mut self) -> Streaming<WatchEvent> {
+        let request = WatchRequest { interfaces: true, ..WatchRequest::default() };
+        self.runtime.block_on(self.client.watch(request)).expect("the call goes through").into_inner()
+    }
+
+    /// Waits for the next thing that is told.
+    pub(crate) fn told(&self, events: &mut Streaming<WatchEvent>) -> InterfaceChange {
+        let told = async { tokio::time::timeout(PATIENCE, events.message()).await };
+        let event = self.runtime.block_on(told).expect("told in time").expect("the call goes on");
+        match event.and_then(|event| event.event) {
+            Some(Event::Interface(change)) => change,
+            other => panic!("{other:?} was told"),
+        }
     }
 
     /// Packets that interface `name` received and sent.

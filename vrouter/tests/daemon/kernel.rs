@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Daemon, is_root, wait_for};
+use crate::harness::{Daemon, config, is_root, output, vrouterd, wait_for, wrap};
 use crate::objects::NETWORK;
 
 /// A network namespace, deleted when dropped.
@@ -64,8 +64,10 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// A daemon in the namespace, with the workload 10.0.0.1 behind `device`.
 fn daemon_in(namespace: &Namespace, device: &str) -> Daemon {
-    let name = namespace.0.clone();
-    let mut daemon = Daemon::start_wrapped(&["ip", "netns", "exec", &name], "");
+    with_workload(Daemon::start_wrapped(&["ip", "netns", "exec", &namespace.0], ""), device)
+}
+
+fn with_workload(mut daemon: Daemon, device: &str) -> Daemon {
     let interface = format!(
         "- interface: {{id: 1, name: vm1, role: VIRTUAL, vrf: 1, mac: '02:00:00:00:00:01', addresses: ['10.0.0.1'],
     gateways: ['10.0.0.254'], device: {device}}}\n"
@@ -85,14 +87,28 @@ fn gateway_answers(namespace: &Namespace) {
     assert!(namespace.succeeds("ping", &["-c", "20", "-i", "0.01", "-W", "2", "10.0.0.254"]));
 }
 
+/// Whoever watches is told that workload 1's link goes and comes with the kernel's `interface`.
+fn pulled(daemon: &mut Daemon, namespace: &Namespace, interface: &str) {
+    wait_for("the link to be up", || daemon.is_up("vm1"));
+    let mut events = daemon.watch_links();
+    for state in ["down", "up"] {
+        namespace.run("ip", &["link", "set", interface, state]);
+        let change = daemon.told(&mut events);
+        assert_eq!((change.name.as_str(), change.up), ("vm1", state == "up"));
+        assert_eq!(change.reason.is_empty(), change.up, "{}", change.reason);
+    }
+}
+
 #[test]
 fn a_tap_is_a_kernel_interface_that_comes_and_goes() {
     if !is_root("a_tap_is_a_kernel_interface_that_comes_and_goes") {
         return;
     }
     let namespace = Namespace::new("tap");
-    let daemon = daemon_in(&namespace, "{tap: {name: vm1}}");
+    let mut daemon = daemon_in(&namespace, "{tap: {name: vm1}}");
     namespace.become_workload("vm1");
+    gateway_answers(&namespace);
+    pulled(&mut daemon, &namespace, "vm1");
     gateway_answers(&namespace);
     assert_eq!(daemon.stop().status.code(), Some(0));
     assert!(!namespace.succeeds("ip", &["link", "show", "vm1"]), "it went with the daemon");
@@ -110,10 +126,7 @@ fn cabled(test: &str, device: &str) {
     gateway_answers(&workload);
 
     // The cable is pulled and put back.
-    workload.run("ip", &["link", "set", "inner", "down"]);
-    wait_for("the link to go down", || !daemon.is_up("vm1"));
-    workload.run("ip", &["link", "set", "inner", "up"]);
-    wait_for("the link to come back", || daemon.is_up("vm1"));
+    pulled(&mut daemon, &workload, "inner");
     gateway_answers(&workload);
     assert_eq!(daemon.stop().status.code(), Some(0));
 }
@@ -131,6 +144,75 @@ fn af_xdp_takes_over_a_kernel_interface() {
 #[test]
 fn libpcap_takes_over_a_kernel_interface() {
     cabled("cap", "{pcap: {rx_interface: outer, tx_interface: outer}}");
+}
+
+/// What a killed daemon leaves in the kernel, an XDP program for one, does not keep the next one from its device.
+fn killed(test: &str, device: &str) {
+    if !is_root(test) {
+        return;
+    }
+    let (node, workload) = (Namespace::new(&format!("{test}-n")), Namespace::new(&format!("{test}-w")));
+    node.cable(&workload);
+    workload.become_workload("inner");
+    let first = daemon_in(&node, device);
+    gateway_answers(&workload);
+    let directory = first.kill();
+    let second = Daemon::start_in(directory, |command| wrap(command, &["ip", "netns", "exec", &node.0]));
+    let mut second = with_workload(second, device);
+    gateway_answers(&workload);
+    assert!(second.is_up("vm1"));
+    assert_eq!(second.stop().status.code(), Some(0));
+}
+
+#[test]
+fn after_a_kill_af_packet_takes_over_the_interface_again() {
+    killed("kafp", "{af_packet: {interface: outer}}");
+}
+
+#[test]
+fn after_a_kill_af_xdp_takes_over_the_interface_again() {
+    killed("kxdp", "{af_xdp: {interface: outer}}");
+}
+
+#[test]
+fn after_a_kill_the_tap_of_the_same_name_is_made_again() {
+    if !is_root("after_a_kill_the_tap_of_the_same_name_is_made_again") {
+        return;
+    }
+    let namespace = Namespace::new("ktap");
+    let first = daemon_in(&namespace, "{tap: {name: vm1}}");
+    namespace.become_workload("vm1");
+    gateway_answers(&namespace);
+    let directory = first.kill();
+    let second = Daemon::start_in(directory, |command| wrap(command, &["ip", "netns", "exec", &namespace.0]));
+    let second = with_workload(second, "{tap: {name: vm1}}");
+    namespace.become_workload("vm1");
+    gateway_answers(&namespace);
+    assert_eq!(second.stop().status.code(), Some(0));
+    assert!(!namespace.succeeds("ip", &["link", "show", "vm1"]), "it went with the daemon");
+}
+
+#[test]
+fn a_start_that_fails_takes_back_the_tap_that_it_had_made() {
+    if !is_root("a_start_that_fails_takes_back_the_tap_that_it_had_made") {
+        return;
+    }
+    let namespace = Namespace::new("ftap");
+    let directory = tempfile::tempdir().unwrap();
+    let objects = "[[objects.inline]]\nvrf = { id = 1, name = 'red' }
+[[objects.inline]]
+interface = { id = 1, name = 'a', role = 'VIRTUAL', vrf = 1, mac = '02:00:00:00:00:01', device = { tap = { name = 'vm1' } } }
+[[objects.inline]]
+interface = { id = 2, name = 'b', role = 'VIRTUAL', vrf = 1, mac = '02:00:00:00:00:02', device = { af_packet = { interface = 'missing' } } }
+";
+    std::fs::write(directory.path().join("vrouter.toml"), config(directory.path()) + objects).unwrap();
+    let mut command = vrouterd(directory.path());
+    wrap(&mut command, &["ip", "netns", "exec", &namespace.0]);
+    let output = output(&mut command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("interface 2") && said.contains("missing"), "{said}");
+    assert!(!namespace.succeeds("ip", &["link", "show", "vm1"]), "the tap is left: {said}");
 }
 
 /// A kernel that plays the other node: its VXLAN device is the router behind MAC ...:b2.

@@ -9,17 +9,8 @@ use std::path::Path;
 
 use agent_api::v1::{Kind, ListRequest, WatchRequest};
 
-use crate::harness::{Daemon, config, is_root, output, vrouterd};
+use crate::harness::{Daemon, config, is_root, output, run_directories, vrouterd};
 use crate::objects::{NETWORK, NULL, workload};
-
-/// What a process of this id has in DPDK's run-time directories.
-fn run_directories(process: u32) -> Vec<String> {
-    let users = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/tmp".to_owned());
-    let places = ["/var/run/dpdk".to_owned(), format!("{users}/dpdk")];
-    let entries = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
-    let names = entries.map(|entry| entry.path().display().to_string());
-    names.filter(|name| name.ends_with(&format!("-{process}"))).collect()
-}
 
 #[test]
 fn a_stopped_daemon_leaves_nothing() {
@@ -84,16 +75,29 @@ fn a_second_daemon_on_the_same_socket_is_refused_and_the_first_goes_on() {
 #[test]
 fn after_a_kill_the_next_daemon_starts_in_the_same_place() {
     let mut first = Daemon::start();
-    first.apply(NETWORK);
-    let vhost = workload(1, "{vhost_user: {socket: $DIR/vhost, server: true}}");
-    first.apply(&vhost);
+    let objects = [
+        NETWORK,
+        &workload(1, "{vhost_user: {socket: $DIR/vhost, server: true}}"),
+        &workload(2, "{memif: {id: 1, server: true, socket: $DIR/memif}}"),
+        &workload(3, "{pcap: {tx_file: $DIR/out.pcap}}"),
+        &workload(4, "{ring: {name: r}}"),
+    ]
+    .concat();
+    first.apply(&objects);
+    let killed = first.process_id();
     let directory = first.kill();
-    assert!(directory.path().join("agent.sock").exists() && directory.path().join("vhost").exists());
+    for socket in ["agent.sock", "vhost", "memif"] {
+        assert!(directory.path().join(socket).exists(), "a killed daemon leaves {socket}");
+    }
 
     let mut second = Daemon::start_in(directory, |_| {});
-    second.apply(NETWORK);
-    second.apply(&vhost);
-    assert_eq!(second.stop().status.code(), Some(0));
+    second.apply(&objects);
+    assert!(run_directories(killed).is_empty());
+    let stopped = second.stop();
+    assert_eq!(stopped.status.code(), Some(0), "{}", stopped.log);
+    for socket in ["agent.sock", "vhost", "memif"] {
+        assert!(!stopped.directory.join(socket).exists(), "{socket} is left");
+    }
 }
 
 #[test]

@@ -12,4 +12,6 @@ mod kernel;
 mod lifecycle;
 mod objects;
 mod peers;
+mod scale;
 mod toggling;
+mod traffic;

@@ -1,12 +1,20 @@
 //! Devices whose other end is another process: memif, vhost-user and virtio-user between two daemons.
 
-use agent_api::v1::{WatchEvent, WatchRequest, watch_event::Event};
+use std::time::Instant;
 
 use crate::frames;
 use crate::harness::{Daemon, wait_for};
 use crate::objects::{NETWORK, replay, workload};
 
 const FRAMES: u16 = 200;
+
+// The two ends of each kind of connection.
+const MEMIF_SERVER: &str = "{memif: {id: 1, server: true, socket: $SOCKET}}";
+const MEMIF_CLIENT: &str = "{memif: {id: 1, socket: $SOCKET}}";
+const VHOST_SERVER: &str = "{vhost_user: {socket: $SOCKET, server: true}}";
+const VHOST_CLIENT: &str = "{vhost_user: {socket: $SOCKET}}";
+const VIRTIO_SERVER: &str = "{virtio_user: {socket: $SOCKET, server: true}}";
+const VIRTIO_CLIENT: &str = "{virtio_user: {socket: $SOCKET}}";
 
 /// Sends frames of workload 1 from one daemon through `near` to another one's `far`, which delivers them.
 fn cross(near: &str, far: &str) {
@@ -42,31 +50,90 @@ fn cross(near: &str, far: &str) {
     let (sent, received) = (sender.accounting(), receiver.accounting());
     assert_eq!((sent.sent, sent.dropped), (FRAMES.into(), 0));
     assert_eq!((received.received, received.dropped), (FRAMES.into(), 0));
-
-    // The peer goes: whoever watches is told.
-    let watching = WatchRequest { interfaces: true, ..WatchRequest::default() };
-    let mut events = sender.runtime.block_on(sender.client.watch(watching)).unwrap().into_inner();
-    drop(receiver);
-    let event = sender.runtime.block_on(events.message()).unwrap();
-    let Some(WatchEvent { event: Some(Event::Interface(change)), .. }) = event else { panic!("{event:?}") };
-    assert_eq!((change.name.as_str(), change.up), ("near", false));
-    assert!(!change.reason.is_empty());
     assert_eq!(sender.stop().status.code(), Some(0));
 }
 
 #[test]
 fn memif_joins_two_daemons() {
-    cross("{memif: {id: 1, server: true, socket: $SOCKET}}", "{memif: {id: 1, socket: $SOCKET}}");
+    cross(MEMIF_SERVER, MEMIF_CLIENT);
 }
 
 #[test]
 fn vhost_user_serves_a_virtio_user_device() {
-    cross("{vhost_user: {socket: $SOCKET, server: true}}", "{virtio_user: {socket: $SOCKET}}");
+    cross(VHOST_SERVER, VIRTIO_CLIENT);
 }
 
 #[test]
 fn vhost_user_connects_to_a_virtio_user_device_that_listens() {
-    cross("{vhost_user: {socket: $SOCKET}}", "{virtio_user: {socket: $SOCKET, server: true}}");
+    cross(VHOST_CLIENT, VIRTIO_SERVER);
+}
+
+/// Whoever watches `watched` is told that the process at its other end was killed. `first` names the end that
+/// listens, and so has to be there first.
+fn told_when_the_peer_goes(watched: &str, other: &str, first: End) {
+    let mut watching = Daemon::start();
+    let mut peer = Daemon::start_sharing(&watching);
+    let socket = watching.path("peer").display().to_string();
+    let object = |number, device: &str| workload(number, &device.replace("$SOCKET", &socket));
+    let (watched, other) = (object(1, watched), object(2, other));
+    watching.apply(NETWORK);
+    peer.apply(NETWORK);
+    // A virtio-user server becomes a device when its peer has connected: its controller asks again.
+    let (mut mine, mut theirs) = (false, false);
+    wait_for("both ends to be attached", || {
+        if first == End::Watched || theirs {
+            mine = mine || watching.try_apply(&watched).code == 0;
+        }
+        if first == End::Other || mine {
+            theirs = theirs || peer.try_apply(&other).code == 0;
+        }
+        mine && theirs
+    });
+    wait_for("the peers to meet", || watching.is_up("vm1") && peer.is_up("vm2"));
+    let mut events = watching.watch_links();
+    drop(peer.kill());
+    let gone = Instant::now();
+    let change = watching.told(&mut events);
+    println!("told {:?} after its peer was gone", gone.elapsed());
+    assert_eq!((change.interface, change.name.as_str(), change.up), (1, "vm1", false));
+    assert!(!change.reason.is_empty());
+    assert_eq!(watching.stop().status.code(), Some(0));
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Watched,
+    Other,
+}
+
+#[test]
+fn a_memif_server_tells_that_its_client_went() {
+    told_when_the_peer_goes(MEMIF_SERVER, MEMIF_CLIENT, End::Watched);
+}
+
+#[test]
+fn a_memif_client_tells_that_its_server_went() {
+    told_when_the_peer_goes(MEMIF_CLIENT, MEMIF_SERVER, End::Other);
+}
+
+#[test]
+fn a_vhost_user_server_tells_that_its_guest_went() {
+    told_when_the_peer_goes(VHOST_SERVER, VIRTIO_CLIENT, End::Watched);
+}
+
+#[test]
+fn a_vhost_user_client_tells_that_its_guest_went() {
+    told_when_the_peer_goes(VHOST_CLIENT, VIRTIO_SERVER, End::Watched);
+}
+
+#[test]
+fn a_virtio_user_client_tells_that_its_switch_went() {
+    told_when_the_peer_goes(VIRTIO_CLIENT, VHOST_SERVER, End::Other);
+}
+
+#[test]
+fn a_virtio_user_server_tells_that_its_switch_went() {
+    told_when_the_peer_goes(VIRTIO_SERVER, VHOST_CLIENT, End::Other);
 }
 
 /// As a guest that is restarted: the port stays, the peer comes back.
