@@ -180,7 +180,21 @@ impl Run {
             |run: &Self, id| run.simulator.tables().interface(id).map(|row| (row.role, row.name.to_string()));
         let from_host = role(self, arrival).is_some_and(|(role, _)| role == Role::Host);
         let output = self.simulator.take_output();
-        assert_eq!(by_interface(&output), by_interface(&self.twin.take_output()), "the twin sent others");
+        let (ours, theirs) = (by_interface(&output), by_interface(&self.twin.take_output()));
+        for interface in ours.keys().chain(theirs.keys()) {
+            let frames =
+                |sent: &BTreeMap<InterfaceId, Vec<Vec<u8>>>| sent.get(interface).cloned().unwrap_or_default();
+            let (ours, theirs) = (frames(&ours), frames(&theirs));
+            for at in 0..ours.len().max(theirs.len()) {
+                let (ours, theirs) = (ours.get(at), theirs.get(at));
+                let hex = |frame: Option<&Vec<u8>>| frame.map(|frame| hex(frame));
+                assert_eq!(
+                    hex(ours),
+                    hex(theirs),
+                    "interface {interface}, frame {at}: the twin's is another"
+                );
+            }
+        }
         for (out, frame) in output {
             let Some((role, name)) = role(self, out) else { continue };
             if !from_host && role != Role::Host {

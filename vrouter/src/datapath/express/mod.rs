@@ -95,11 +95,18 @@ impl<B: PacketBuf> Datapath<B> {
         }
         let mut ways = Ways::new();
         let mut done = 0_u64;
+        // Halves about which a packet of this burst is not at one with the session, by their last bits.
+        let mut contested = 0_u64;
         for i in Bits(found) {
             let lane = &lanes[i];
-            let Some((_, half)) = cx.flows.confirm::<F>(&keys[i], probes[i], numbers[i]) else { continue };
+            let Some((id, half)) = cx.flows.confirm::<F>(&keys[i], probes[i], numbers[i]) else { continue };
             let Some(mark) = half.passes(cx.tables.epoch, lane.common.is_tcp()) else { continue };
             if R::TUNNEL && mark != lane.peer {
+                // It may take the session along to its tunnel: those behind it wait for the answer.
+                contested |= 1 << (id.number() % 64);
+                continue;
+            }
+            if contested >> (id.number() % 64) & 1 == 1 {
                 continue;
             }
             let leaf = Leaf::cached(half.route());
