@@ -4,7 +4,7 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpListener as StdTcpListener},
     os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::{UnixListener as StdUnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -103,6 +103,8 @@ enum Open {
 struct SocketFile {
     path: PathBuf,
     inode: u64,
+    // Dropped after the socket is gone.
+    _directory: Option<SocketDirectory>,
 }
 
 impl Drop for SocketFile {
@@ -111,6 +113,32 @@ impl Drop for SocketFile {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
             let _gone = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// A directory made for a socket; goes again if nothing else is in it.
+#[derive(Debug)]
+struct SocketDirectory(PathBuf);
+
+impl SocketDirectory {
+    /// Makes the directory that the socket is to be in, where only that one is missing: `/run` forgets
+    /// `/run/vrouter` at every boot.
+    fn make_for(socket: &Path) -> io::Result<Option<Self>> {
+        let Some(directory) = socket.parent().filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(None);
+        };
+        match fs::DirBuilder::new().mode(0o755).create(directory) {
+            Ok(()) => Ok(Some(Self(directory.to_owned()))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for SocketDirectory {
+    fn drop(&mut self) {
+        // Refused while anybody else has something there.
+        let _gone = fs::remove_dir(&self.0);
     }
 }
 
@@ -254,6 +282,7 @@ fn bind_unix(path: &Path) -> Result<Open, ListenError> {
         Ok(_) if UnixStream::connect(path).is_ok() => return Err(ListenError::InUse(path.to_owned())),
         Ok(_) => {}
     }
+    let directory = SocketDirectory::make_for(path).map_err(system)?;
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(format!(".{}", std::process::id()));
     let fresh = PathBuf::from(fresh);
@@ -264,7 +293,10 @@ fn bind_unix(path: &Path) -> Result<Open, ListenError> {
         .and_then(|()| listener.set_nonblocking(true))
         .and_then(|()| fs::symlink_metadata(path));
     match finished {
-        Ok(found) => Ok(Open::Unix(listener, SocketFile { path: path.to_owned(), inode: found.ino() })),
+        Ok(found) => {
+            let file = SocketFile { path: path.to_owned(), inode: found.ino(), _directory: directory };
+            Ok(Open::Unix(listener, file))
+        }
         Err(error) => {
             let _gone = fs::remove_file(&fresh);
             Err(system(error))

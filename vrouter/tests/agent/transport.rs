@@ -41,9 +41,33 @@ async fn a_stale_socket_is_replaced_and_a_living_one_or_another_file_is_not() {
     fs::write(&path, "precious").unwrap();
     assert!(matches!(Listeners::bind(&[Endpoint::Unix(path.clone())]), Err(ListenError::NoSocket(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-    let nowhere = directory.path().join("missing/agent.sock");
-    let error = Listeners::bind(&[Endpoint::Unix(nowhere)]).unwrap_err();
-    assert!(error.to_string().contains("missing/agent.sock"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sockets_directory_is_made_and_goes_with_it_unless_it_is_used() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("run");
+    let endpoint = [Endpoint::Unix(directory.join("agent.sock"))];
+    let listening = Listeners::bind(&endpoint).unwrap();
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o022, 0);
+    assert!(directory.join("agent.sock").exists());
+    drop(listening);
+    assert!(!directory.exists());
+
+    let listening = Listeners::bind(&endpoint).unwrap();
+    fs::write(directory.join("somebody"), "else").unwrap();
+    drop(listening);
+    assert!(directory.join("somebody").exists() && !directory.join("agent.sock").exists());
+
+    // One that was there stays.
+    fs::remove_file(directory.join("somebody")).unwrap();
+    drop(Listeners::bind(&endpoint).unwrap());
+    assert!(directory.exists());
+
+    let nowhere = Endpoint::Unix(place.path().join("missing/deeper/agent.sock"));
+    let error = Listeners::bind(&[nowhere]).unwrap_err();
+    assert!(error.to_string().contains("missing/deeper/agent.sock"), "{error}");
+    assert!(!place.path().join("missing").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
