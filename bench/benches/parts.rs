@@ -63,7 +63,8 @@ fn fib(c: &mut Criterion) {
             let mut published = working.clone();
             b.iter(|| {
                 for n in 0..BATCH as u32 {
-                    working.insert(routes::VRF, prefixes[order.draw() as usize], routes::result(n));
+                    let (vrf, prefix) = prefixes[order.draw() as usize];
+                    working.insert(vrf, prefix, routes::result(n));
                 }
                 published = working.clone();
             });

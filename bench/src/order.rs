@@ -38,6 +38,20 @@ impl Order {
     }
 }
 
+/// Lets every bit of a number change every bit of the result.
+#[must_use]
+pub fn mix(number: u64) -> u64 {
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
+/// Pseudo-random numbers of 64 bits without end, the same in every run.
+pub fn endless() -> impl Iterator<Item = u64> {
+    let mut random = StdRng::seed_from_u64(13);
+    std::iter::repeat_with(move || random.random())
+}
+
 /// Pseudo-random numbers, the same in every run.
 #[must_use]
 pub fn numbers(count: usize) -> Vec<u32> {

@@ -44,6 +44,10 @@ impl<K: HashKey> Default for Hosts<K> {
 }
 
 impl<K: HashKey> Hosts<K> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The first half of a lookup: the page. None: surely not there.
     #[inline]
     pub(crate) fn probe(&self, key: K) -> Option<Probe<'_, K>> {

@@ -14,16 +14,30 @@ pub(crate) trait HashKey: Copy + Debug + Default + Eq + Send + Sync + 'static {
 }
 
 /// An address as the trie sees it: bits from the most significant down.
-pub(crate) trait Key: HashKey {
+pub(crate) trait Key: HashKey + Ord {
     /// Bits of an address.
     const BITS: u8;
 
     /// The 64 bits from bit `depth` on, zeros behind the end. `depth` is below `BITS`.
     fn window(self, depth: u8) -> u64;
-    /// The address with bits set below `depth`, from a window; the inverse of [`window`](Self::window).
-    fn with_window(self, depth: u8, window: u64) -> Self;
+    /// The eight bits from bit `depth` on; `depth` is a multiple of eight, below `BITS`.
+    fn byte(self, depth: u8) -> u8;
+    /// The address from bit 127 down, zeros behind.
+    fn aligned(self) -> u128;
+    /// The inverse of [`aligned`](Self::aligned).
+    fn from_aligned(aligned: u128) -> Self;
+    /// An address with these 64 bits from bit `depth` on, zeros before and behind. `depth` is below `BITS`.
+    fn from_window(depth: u8, window: u64) -> Self;
     /// The first `length` bits, zeros behind.
     fn masked(self, length: u8) -> Self;
+    /// The last address with the same first `length` bits.
+    fn last(self, length: u8) -> Self;
+    /// Bits of both.
+    fn or(self, other: Self) -> Self;
+    /// The next address; 0 behind the last.
+    fn next(self) -> Self;
+    /// The one before; the last before 0.
+    fn previous(self) -> Self;
     /// How many leading bits are the same.
     fn common(self, other: Self) -> u8;
     /// Whether the first `length` bits are the same; `length` is below `BITS`.
@@ -79,12 +93,40 @@ impl Key for u32 {
         u64::from(self) << (32 + (depth & 31))
     }
     #[inline]
-    fn with_window(self, depth: u8, window: u64) -> Self {
-        self.masked(depth) | (window >> (32 + (depth & 31))) as Self
+    fn byte(self, depth: u8) -> u8 {
+        self.rotate_left(u32::from(depth) + 8) as u8
+    }
+    #[inline]
+    fn aligned(self) -> u128 {
+        u128::from(self) << 96
+    }
+    #[inline]
+    fn from_aligned(aligned: u128) -> Self {
+        (aligned >> 96) as Self
+    }
+    #[inline]
+    fn from_window(depth: u8, window: u64) -> Self {
+        (window >> (32 + (depth & 31))) as Self
     }
     #[inline]
     fn masked(self, length: u8) -> Self {
-        if length == 0 { 0 } else { self & Self::MAX << (32 - length) }
+        self & !Self::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    #[inline]
+    fn last(self, length: u8) -> Self {
+        self | Self::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline]
+    fn next(self) -> Self {
+        self.wrapping_add(1)
+    }
+    #[inline]
+    fn previous(self) -> Self {
+        self.wrapping_sub(1)
     }
     #[inline]
     fn common(self, other: Self) -> u8 {
@@ -124,12 +166,42 @@ impl Key for u128 {
         if depth < 64 { high << depth | low >> 1 >> (63 - depth) } else { low << (depth & 63) }
     }
     #[inline]
-    fn with_window(self, depth: u8, window: u64) -> Self {
-        self.masked(depth) | Self::from(window) << 64 >> (depth & 127)
+    fn byte(self, depth: u8) -> u8 {
+        let [high, low] = self.store();
+        let half = if depth < 64 { high } else { low };
+        half.rotate_left(u32::from(depth) + 8) as u8
+    }
+    #[inline]
+    fn aligned(self) -> u128 {
+        self
+    }
+    #[inline]
+    fn from_aligned(aligned: u128) -> Self {
+        aligned
+    }
+    #[inline]
+    fn from_window(depth: u8, window: u64) -> Self {
+        Self::from(window) << 64 >> (depth & 127)
     }
     #[inline]
     fn masked(self, length: u8) -> Self {
-        if length == 0 { 0 } else { self & Self::MAX << (128 - length) }
+        self & !Self::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    #[inline]
+    fn last(self, length: u8) -> Self {
+        self | Self::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline]
+    fn next(self) -> Self {
+        self.wrapping_add(1)
+    }
+    #[inline]
+    fn previous(self) -> Self {
+        self.wrapping_sub(1)
     }
     #[inline]
     fn common(self, other: Self) -> u8 {
@@ -154,18 +226,26 @@ mod tests {
 
     fn agrees_with_bits<K: Key>(a: K, b: K, length: u8, bit: impl Fn(K, u8) -> bool) {
         let same = (0..K::BITS).take_while(|i| bit(a, *i) == bit(b, *i)).count();
+        assert_eq!(K::load(a.store()), a);
+        assert_eq!(K::from_aligned(a.aligned()), a);
         assert_eq!(usize::from(a.common(b)), same);
         assert!((0..K::BITS).all(|i| bit(a.masked(length), i) == (i < length && bit(a, i))));
-        assert_eq!(K::load(a.store()), a);
+        assert!((0..K::BITS).all(|i| bit(a.last(length), i) == (i >= length || bit(a, i))));
+        assert!((0..K::BITS).all(|i| bit(a.or(b), i) == (bit(a, i) || bit(b, i))));
+        assert_eq!(a.next().aligned(), a.aligned().wrapping_add(1 << (128 - u32::from(K::BITS))));
+        assert_eq!(a.next().previous(), a);
+        assert!((0..128).all(|i| (a.aligned() >> (127 - i) & 1 == 1) == (i < K::BITS && bit(a, i))));
         if length < K::BITS {
             assert_eq!(a.agrees(b, length), same >= usize::from(length));
             let window = a.window(length);
+            let end = length.saturating_add(64).min(K::BITS);
+            assert_eq!(a.masked(length).or(K::from_window(length, window)), a.masked(end));
+            assert_eq!(K::from_window(length, window).masked(length), K::default());
+            assert_eq!(a.byte(length & !7), (a.window(length & !7) >> 56) as u8);
             for i in 0..64 {
                 let expected = length.checked_add(i).is_some_and(|at| at < K::BITS && bit(a, at));
                 assert_eq!(window >> (63 - i) & 1 == 1, expected);
             }
-            let end = length.saturating_add(64).min(K::BITS);
-            assert_eq!(a.with_window(length, window), a.masked(end));
         }
     }
 

@@ -1,18 +1,20 @@
 //! Longest-prefix match per VRF, for IPv4 and IPv6, as a persistent value.
 
+mod array;
 mod burst;
-mod content;
-mod entry;
 mod hosts;
 mod key;
-mod kids;
-mod node;
+mod lanes;
+mod leaf;
+mod machine;
 mod page;
-mod prefetch;
-mod ranks;
+mod paint;
+
 mod result;
 mod results;
+mod route;
 mod table;
+mod trie;
 mod vrfs;
 
 pub use result::FibResult;

@@ -6,7 +6,7 @@
 use triomphe::Arc;
 
 use super::key::HashKey;
-use super::prefetch::prefetch;
+use super::machine::prefetch;
 
 /// Entries per bucket.
 pub(crate) const SLOTS: usize = 5;

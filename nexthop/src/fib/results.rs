@@ -4,8 +4,9 @@
 //! nodes small. A result stays for as long as some route uses it; a number that has become free is given to the next new
 //! result, so numbers stay small too.
 
-use super::entry::INDEX_BITS;
 use super::hosts::Hosts;
+use super::result::FibResult;
+use super::route::INDEX_BITS;
 use crate::paged::Paged;
 
 /// A result and by how many routes it is used, or a free number.
@@ -21,6 +22,8 @@ struct Slot {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Results {
     slots: Paged<Slot>,
+    /// What lookups read: the results that are used.
+    read: Paged<FibResult, 256>,
     /// One more than the number of each result.
     numbers: Hosts<u64>,
     /// One more than the number that was freed last, or 0.
@@ -30,13 +33,14 @@ pub(crate) struct Results {
 impl Results {
     /// The result with this number.
     #[inline]
-    pub(crate) fn get(&self, number: u32) -> Option<u64> {
-        self.slots.get(number).filter(|slot| slot.uses > 0).map(|slot| slot.word)
+    pub(crate) fn get(&self, number: u32) -> Option<FibResult> {
+        self.read.get(number).copied()
     }
 
-    /// The number of a result, which one more route uses. None if there are 2^27 results already.
-    pub(crate) fn take(&mut self, result: u64) -> Option<u32> {
-        if let Some(number) = self.numbers.get(result) {
+    /// The number of a result, which one more route uses. None if there are 2^24 results already.
+    pub(crate) fn take(&mut self, result: FibResult) -> Option<u32> {
+        let word = result.to_word();
+        if let Some(number) = self.numbers.get(word) {
             let number = (number - 1) as u32;
             self.slots.get_mut(number)?.uses += 1;
             return Some(number);
@@ -48,13 +52,14 @@ impl Results {
             }
             None => u32::try_from(self.slots.len()).ok().filter(|number| number >> INDEX_BITS == 0)?,
         };
-        self.slots.set(number, Slot { word: result, uses: 1 });
-        self.numbers.insert(result, u64::from(number) + 1);
+        self.slots.set(number, Slot { word, uses: 1 });
+        self.read.set(number, result);
+        self.numbers.insert(word, u64::from(number) + 1);
         Some(number)
     }
 
     /// One route less uses the number; returns its result.
-    pub(crate) fn release(&mut self, number: u32) -> Option<u64> {
+    pub(crate) fn release(&mut self, number: u32) -> Option<FibResult> {
         let slot = self.slots.get_mut(number).filter(|slot| slot.uses > 0)?;
         let result = slot.word;
         slot.uses -= 1;
@@ -62,8 +67,9 @@ impl Results {
             slot.word = self.free;
             self.free = u64::from(number) + 1;
             self.numbers.remove(result);
+            self.read.remove(number);
         }
-        Some(result)
+        FibResult::from_word(result)
     }
 }
 
@@ -73,7 +79,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::Results;
+    use super::{FibResult, Results};
 
     proptest! {
         #[test]
@@ -85,13 +91,14 @@ mod tests {
             let mut twin = BTreeMap::<u64, (u32, u32)>::new();
             let mut most = 0;
             for (result, take) in steps {
+                let word = FibResult::from_word(result).unwrap();
                 if take {
-                    let number = results.take(result).unwrap();
+                    let number = results.take(word).unwrap();
                     let entry = twin.entry(result).or_insert((number, 0));
                     prop_assert_eq!(entry.0, number);
                     entry.1 += 1;
                 } else if let Some((number, uses)) = twin.get_mut(&result) {
-                    prop_assert_eq!(results.release(*number), Some(result));
+                    prop_assert_eq!(results.release(*number), Some(word));
                     *uses -= 1;
                     if *uses == 0 {
                         prop_assert_eq!(results.get(*number), None);
@@ -101,7 +108,7 @@ mod tests {
                 }
                 most = most.max(twin.len());
                 for (result, (number, _)) in &twin {
-                    prop_assert_eq!(results.get(*number), Some(*result));
+                    prop_assert_eq!(results.get(*number), FibResult::from_word(*result));
                     prop_assert!((*number as usize) < most, "free numbers are used first");
                 }
             }

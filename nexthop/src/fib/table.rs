@@ -2,9 +2,11 @@
 
 use super::hosts::Hosts;
 use super::key::Key;
-use super::node::{Node, Route};
+
 use super::result::FibResult;
 use super::results::Results;
+use super::route::Route;
+use super::trie::Slot;
 
 /// There are as many different results as there can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +16,12 @@ pub(crate) struct TooManyResults;
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K: Key> {
     pub(crate) hosts: Hosts<K>,
-    pub(crate) trie: Option<Node<K>>,
+    pub(crate) trie: Slot<K>,
 }
 
 impl<K: Key> Default for Table<K> {
     fn default() -> Self {
-        Self { hosts: Hosts::default(), trie: None }
+        Self { hosts: Hosts::default(), trie: Slot::default() }
     }
 }
 
@@ -33,36 +35,28 @@ impl<K: Key> Table<K> {
         result: FibResult,
     ) -> Result<Option<FibResult>, TooManyResults> {
         let old = if length == K::BITS {
-            self.hosts.insert(key, result.to_word())
+            self.hosts.insert(key, result.to_word()).and_then(FibResult::from_word)
         } else {
-            let number = results.take(result.to_word()).ok_or(TooManyResults)?;
-            let root = self.trie.get_or_insert_with(|| Node::new(key, 0));
-            root.insert(Route { key, length }, number).and_then(|old| results.release(old))
+            let number = results.take(result).ok_or(TooManyResults)?;
+            self.trie.insert(Route { key, length, result: number }).and_then(|old| results.release(old))
         };
-        Ok(old.and_then(FibResult::from_word))
+        Ok(old)
     }
 
     pub(crate) fn remove(&mut self, results: &mut Results, key: K, length: u8) -> Option<FibResult> {
-        let old = if length == K::BITS {
-            self.hosts.remove(key)
+        if length == K::BITS {
+            self.hosts.remove(key).and_then(FibResult::from_word)
         } else {
-            let root = self.trie.as_mut()?;
-            let old = root.remove(Route { key, length });
-            if root.is_empty() {
-                self.trie = None;
-            }
-            old.and_then(|old| results.release(old))
-        };
-        old.and_then(FibResult::from_word)
+            self.trie.remove(Route { key, length, result: 0 }).and_then(|old| results.release(old))
+        }
     }
 
     pub(crate) fn get(&self, results: &Results, key: K, length: u8) -> Option<FibResult> {
-        let word = if length == K::BITS {
-            self.hosts.get(key)
+        if length == K::BITS {
+            self.hosts.get(key).and_then(FibResult::from_word)
         } else {
-            results.get(self.trie.as_ref()?.get(Route { key, length })?)
-        };
-        word.and_then(FibResult::from_word)
+            results.get(self.trie.get(Route { key, length, result: 0 })?)
+        }
     }
 
     /// The longest match and its length.
@@ -70,20 +64,18 @@ impl<K: Key> Table<K> {
         if let Some(word) = self.hosts.get(key) {
             return Some((FibResult::from_word(word)?, K::BITS));
         }
-        let found = self.trie.as_ref()?.lookup(key);
-        Some((FibResult::from_word(results.get(found.result())?)?, found.length()))
+        let (number, length) = self.trie.lookup(key)?;
+        Some((results.get(number)?, length))
     }
 
     /// Gives the results back before the table is dropped.
     pub(crate) fn release(&self, results: &mut Results) {
-        if let Some(root) = &self.trie {
-            root.for_each_result(&mut |number| {
-                results.release(number);
-            });
-        }
+        self.trie.for_each_result(&mut |number| {
+            results.release(number);
+        });
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.hosts.memory() + self.trie.as_ref().map_or(0, Node::memory)
+        self.hosts.memory() + self.trie.memory()
     }
 }

@@ -103,7 +103,7 @@ impl Vrfs {
 
     /// Sets what a prefix leads to and returns what it led to before. Adds the VRF if it is not there.
     ///
-    /// Prefixes shorter than an address can lead to 2^27 (134 million) different results in all; beyond that the
+    /// Prefixes shorter than an address can lead to 2^24 (16 million) different results in all; beyond that the
     /// prefix keeps what it led to.
     pub fn insert(&mut self, vrf: VrfId, prefix: Prefix, result: FibResult) -> Option<FibResult> {
         self.add(vrf);
@@ -171,9 +171,7 @@ impl Vrfs {
     #[inline]
     pub fn lookup_burst4(&self, keys: &[(VrfId, u32)], results: &mut [Option<FibResult>]) {
         for (keys, results) in keys.chunks(BURST).zip(results.chunks_mut(BURST)) {
-            let mut row = self.neighbouring_rows();
-            let tables = keys.iter().map(|(vrf, address)| (row(*vrf).map(|row| &row.v4), *address));
-            burst::lookup(tables, &self.results, results);
+            burst::lookup(keys, |vrf| self.row(vrf).map(|row| &row.v4), &self.results, results);
         }
     }
 
@@ -181,21 +179,7 @@ impl Vrfs {
     #[inline]
     pub fn lookup_burst6(&self, keys: &[(VrfId, u128)], results: &mut [Option<FibResult>]) {
         for (keys, results) in keys.chunks(BURST).zip(results.chunks_mut(BURST)) {
-            let mut row = self.neighbouring_rows();
-            let tables = keys.iter().map(|(vrf, address)| (row(*vrf).map(|row| &row.v6), *address));
-            burst::lookup(tables, &self.results, results);
-        }
-    }
-
-    /// Finds rows, at once if it is the same as before.
-    #[inline]
-    fn neighbouring_rows<'a>(&'a self) -> impl FnMut(VrfId) -> Option<&'a Row> {
-        let mut last = (VrfId(0), self.row(VrfId(0)));
-        move |vrf| {
-            if vrf != last.0 {
-                last = (vrf, self.row(vrf));
-            }
-            last.1
+            burst::lookup(keys, |vrf| self.row(vrf).map(|row| &row.v6), &self.results, results);
         }
     }
 

@@ -1,0 +1,575 @@
+//! A leaf of the trie: the routes of one neighbourhood as a sorted list of intervals, in one allocation.
+//!
+//! A lookup counts the starts that are not behind the address and reads the value of that interval. The starts have as
+//! few bytes as the longest route needs behind the leaf's depth; all of them are compared, without a branch, which
+//! the compiler turns into vector instructions. An edit unpacks the routes and packs them anew.
+
+use std::hint::select_unpredictable;
+use std::iter;
+
+use arrayvec::ArrayVec;
+use triomphe::{Arc, ThinArc};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::key::Key;
+use super::lanes::{count16, count32, count64, count128};
+use super::machine::{not_behind, prefetch};
+use super::paint::{INTERVALS, Interval, Painting, ROUTES, Routes, unpaint};
+use super::route::{INDEX_BITS, Route, Shown, shared_depth};
+
+/// More routes than this are no leaf, unless all end within the next eight bits.
+pub(crate) const FEW: usize = 64;
+/// From so many intervals of eight bits on, each slot has a value of its own.
+const DENSE: usize = 144;
+/// Most words of a leaf: starts and values of a few routes, or values of 256 slots, and routes that are hidden.
+const WORDS: usize = 4 * FEW + 2 + 3 * ROUTES;
+
+type Words = ArrayVec<u64, WORDS>;
+
+/// What a leaf says of an address, as it is stored: above the number of the result the length of the route behind the
+/// leaf's depth and one more, or in all 32 bits [`Shown`] as it is. 0: nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    bits: u32,
+    result_bits: u8,
+}
+
+impl Value {
+    /// With its result, as something longer than any route of the nodes above.
+    #[inline(always)]
+    pub(crate) fn longest(self) -> Shown {
+        Shown::longest(self.bits != 0, self.bits & !(u32::MAX << self.result_bits))
+    }
+
+    fn shown(self, depth: u8) -> Shown {
+        let result = self.bits & !(u32::MAX << self.result_bits);
+        match ((self.bits >> self.result_bits) as u8).checked_sub(1) {
+            None => Shown::NOTHING,
+            Some(length) if u32::from(self.result_bits) == INDEX_BITS => Shown::new(length, result),
+            Some(bits) => Shown::new(depth + bits, result),
+        }
+    }
+
+    /// The form in 16 bits; none if the result's number takes more than `result_bits`.
+    fn narrow(shown: Shown, depth: u8, result_bits: u32) -> Option<u16> {
+        let Some(length) = shown.length() else { return Some(0) };
+        let above = u32::from(length - depth + 1) << result_bits;
+        (shown.result() >> result_bits == 0).then_some((above | shown.result()) as u16)
+    }
+}
+
+/// How intervals are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// One value for each of the 256 slots behind the depth, no starts.
+    Slots,
+    /// Starts of eight bits, as a set of 256.
+    Set,
+    Starts16,
+    Starts32,
+    Starts64,
+    Starts128,
+}
+
+impl Form {
+    /// Bits of a start.
+    fn bits(self) -> u8 {
+        match self {
+            Self::Slots | Self::Set => 8,
+            Self::Starts16 => 16,
+            Self::Starts32 => 32,
+            Self::Starts64 => 64,
+            Self::Starts128 => 128,
+        }
+    }
+
+    /// Bits of a result's number in a narrow value: what the length leaves of 16.
+    #[inline(always)]
+    fn narrow_bits(self) -> u32 {
+        match self {
+            Self::Slots | Self::Set => 12,
+            Self::Starts16 => 11,
+            Self::Starts32 => 10,
+            Self::Starts64 => 9,
+            Self::Starts128 => 8,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Head<K: Key> {
+    /// The bits that all addresses below share: the first `depth`.
+    key: K::Stored,
+    /// A multiple of eight, below `K::BITS`.
+    depth: u8,
+    form: Form,
+    /// Bits of a result's number in a value, which are the lower ones. 24: values take 32 bits instead of 16.
+    result_bits: u8,
+    /// Pairs of words that the starts take. The last one is filled up.
+    pairs: u8,
+    /// How many intervals there are. The first one has no start: it begins where the leaf does.
+    intervals: u16,
+    /// Routes that no interval shows: two words of address and one of length and result each, at the end.
+    hidden: u16,
+    /// How many members of a set of starts come before each of its four words.
+    before: [u8; 4],
+}
+
+/// At least one route; a clone is the same leaf shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf<K: Key>(ThinArc<Head<K>, u64>);
+
+impl<K: Key> Leaf<K> {
+    /// Whether these sorted routes can be one leaf.
+    pub(crate) fn fits(routes: &[Route<K>]) -> bool {
+        let end = shared_depth(routes) + 8;
+        routes.len() <= FEW || routes.iter().all(|route| route.length <= end)
+    }
+
+    /// A leaf of sorted routes that fit, as deep as it can stand.
+    pub(crate) fn new(routes: &[Route<K>]) -> Self {
+        let depth = shared_depth(routes);
+        let mut painting = Painting::new();
+        painting.paint(routes, depth);
+        let Painting { intervals, hidden, .. } = &painting;
+        let longest = routes.iter().map(|route| route.length - depth).max().unwrap_or(0);
+        let form = match longest {
+            0..=8 if intervals.len() >= DENSE => Form::Slots,
+            0..=8 => Form::Set,
+            9..=16 => Form::Starts16,
+            17..=32 => Form::Starts32,
+            33..=64 => Form::Starts64,
+            _ => Form::Starts128,
+        };
+        let result_bits = form.narrow_bits();
+        let narrow = |interval: &Interval<K>| Value::narrow(interval.shown, depth, result_bits).is_some();
+        let result_bits = if intervals.iter().all(narrow) { result_bits } else { INDEX_BITS };
+        let mut words = Words::new();
+        let start = |interval: &Interval<K>| interval.start.window(depth) >> (64 - form.bits().min(64));
+        let starts = intervals.iter().skip(1).map(start);
+        let mut before = [0; 4];
+        match form {
+            Form::Slots => {}
+            Form::Set => {
+                let mut set = [0_u64; 4];
+                starts.for_each(|start| set[(start >> 6) as usize & 3] |= 1 << (start & 63));
+                let mut sum = 0;
+                for (before, word) in before.iter_mut().zip(set) {
+                    *before = sum;
+                    sum += word.count_ones() as u8;
+                }
+                words.extend(set);
+            }
+            Form::Starts16 => pack(&mut words, starts.map(|start| start as u16)),
+            Form::Starts32 => pack(&mut words, starts.map(|start| start as u32)),
+            Form::Starts64 => words.extend(starts),
+            Form::Starts128 => {
+                let starts = intervals.iter().skip(1).map(|interval| interval.start.aligned() << depth);
+                words.extend(starts.flat_map(|start| [(start >> 64) as u64, start as u64]));
+            }
+        }
+        // Two at a time are compared.
+        if words.len() % 2 == 1 {
+            words.push(u64::MAX);
+        }
+        let head = Head {
+            key: intervals[0].start.store(),
+            depth,
+            form,
+            result_bits: result_bits as u8,
+            pairs: (words.len() / 2) as u8,
+            intervals: intervals.len() as u16,
+            hidden: hidden.len() as u16,
+            before,
+        };
+        if form == Form::Slots {
+            let mut at = 0;
+            let slots = (0..256).map(|slot| {
+                at += usize::from(intervals.get(at + 1).is_some_and(|next| start(next) == slot));
+                intervals[at].shown
+            });
+            pack_values(&mut words, slots, depth, result_bits);
+        } else {
+            pack_values(&mut words, intervals.iter().map(|interval| interval.shown), depth, result_bits);
+        }
+        for route in hidden {
+            let last = u64::from(route.length) << 32 | u64::from(route.result);
+            let key = route.key.aligned();
+            words.extend([(key >> 64) as u64, key as u64, last]);
+        }
+        Self(ThinArc::from_header_and_slice(head, &words))
+    }
+
+    fn head(&self) -> &Head<K> {
+        &self.0.header.header
+    }
+
+    /// What is shown for an address.
+    pub(crate) fn lookup(&self, key: K) -> Shown {
+        self.find(key).shown(self.head().depth)
+    }
+
+    /// Sets the result of a route that is there and can be seen, in place, and returns the one it had. None: the route is not
+    /// there, or the leaf has to be painted anew for it.
+    pub(crate) fn replace(&mut self, route: Route<K>) -> Option<u32> {
+        let head = self.head();
+        if route.length < head.depth || !route.key.agrees(K::load(head.key), head.depth) {
+            return None;
+        }
+        let (depth, values, bits) = (head.depth, usize::from(head.pairs) * 2, u32::from(head.result_bits));
+        let new = Shown::new(route.length, route.result);
+        let new = if bits == INDEX_BITS { new.to_bits() } else { Value::narrow(new, depth, bits)?.into() };
+        let mut intervals = ArrayVec::new();
+        self.intervals(&mut intervals);
+        let is_it = |interval: &Interval<K>| interval.shown.length() == Some(route.length);
+        let from = intervals.iter().position(|interval| interval.start >= route.key)?;
+        let last = route.last();
+        let count = intervals.iter().skip(from).take_while(|interval| interval.start <= last).count();
+        let within = intervals.get(from..from + count)?;
+        let old = within.iter().find(|interval| is_it(interval))?.shown.result();
+        // The route's like may share an interval with it, on either side.
+        let shares_first = within[0].start > route.key && intervals[..from].last().is_some_and(is_it);
+        let end =
+            intervals.get(from + count).map_or_else(|| route.key.last(depth), |next| next.start.previous());
+        if shares_first || end > last && within.last().is_some_and(is_it) {
+            return None;
+        }
+        let shared = (!self.0.with_arc_mut(|leaf| leaf.is_unique())).then(|| self.head().clone());
+        if let Some(head) = shared {
+            self.0 = ThinArc::from_header_and_slice(head, &self.0.slice);
+        }
+        self.0.with_arc_mut(|leaf| {
+            let Some(leaf) = Arc::get_mut(leaf) else { return };
+            let words = leaf.slice_mut().get_mut(values..).unwrap_or_default();
+            for (i, _) in (from..).zip(within).filter(|(_, interval)| is_it(interval)) {
+                if bits == INDEX_BITS {
+                    put(words, i, new);
+                } else {
+                    put(words, i, new as u16);
+                }
+            }
+        });
+        Some(old)
+    }
+
+    /// Asks for the cache lines that a lookup is about to read, of all but large leaves.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        let first = self.0.heap_ptr().cast::<u8>();
+        prefetch(first);
+        prefetch(first.wrapping_add(64));
+        prefetch(first.wrapping_add(128));
+    }
+
+    /// The value of an address: nothing if it is not below the leaf.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: K) -> Value {
+        let head = self.head();
+        let words = &self.0.slice;
+        let slot = key.byte(head.depth);
+        let at = usize::from(head.pairs) * 2;
+        let interval = match head.form {
+            Form::Slots => usize::from(slot),
+            Form::Set => {
+                let word = words.get(usize::from(slot >> 6)).copied().unwrap_or(0) << (63 - (slot & 63));
+                usize::from(head.before[usize::from(slot >> 6)]) + word.count_ones() as usize
+            }
+            form => {
+                let last = usize::from(head.intervals) - 1;
+                let window = key.window(head.depth);
+                match (form, words.first_chunk()) {
+                    (Form::Starts16, Some(starts)) if last < 64 => {
+                        let not = !not_behind(starts, (window >> 48) as u16);
+                        (not.trailing_zeros() as usize).min(last)
+                    }
+                    // The last word is filled up with the greatest start.
+                    _ => self.count(key, window).min(last),
+                }
+            }
+        };
+        let value = self.value(at, interval);
+        let agrees = key.agrees(K::load(head.key), head.depth);
+        Value { bits: select_unpredictable(agrees, value.bits, 0), ..value }
+    }
+
+    /// How many starts are not behind an address, for the less common forms.
+    fn count(&self, key: K, window: u64) -> usize {
+        let head = self.head();
+        let starts = self.0.slice.get(..usize::from(head.pairs) * 2).unwrap_or_default();
+        match head.form {
+            Form::Slots | Form::Set => 0,
+            Form::Starts16 => count16(starts, (window >> 48) as u16),
+            Form::Starts32 => count32(starts, (window >> 32) as u32),
+            Form::Starts64 => count64(starts, window),
+            Form::Starts128 => count128(starts, key.aligned() << head.depth),
+        }
+    }
+
+    /// The value of an interval or a slot; values begin at word `at`.
+    #[inline(always)]
+    fn value(&self, at: usize, index: usize) -> Value {
+        let result_bits = self.head().result_bits;
+        let word = |per_word| self.0.slice.get(at + index / per_word).copied().unwrap_or(0);
+        let bits = if u32::from(result_bits) == INDEX_BITS {
+            (word(2) >> (index % 2 * 32)) as u32
+        } else {
+            u32::from((word(4) >> (index % 4 * 16)) as u16)
+        };
+        Value { bits, result_bits }
+    }
+
+    /// Adds all routes, sorted.
+    pub(crate) fn routes(&self, routes: &mut Routes<K>) {
+        let (hidden, _) = self.words_of_hidden().as_chunks::<3>();
+        let hidden = hidden.iter().map(|[high, low, last]| Route {
+            key: K::from_aligned(u128::from(*high) << 64 | u128::from(*low)),
+            length: (last >> 32) as u8,
+            result: *last as u32,
+        });
+        let mut intervals = ArrayVec::new();
+        self.intervals(&mut intervals);
+        unpaint(&intervals, self.head().depth, hidden, routes);
+    }
+
+    fn intervals(&self, intervals: &mut ArrayVec<Interval<K>, INTERVALS>) {
+        let head = self.head();
+        let base = K::load(head.key);
+        let up = 64 - head.form.bits().min(64);
+        let values = usize::from(head.pairs) * 2;
+        let mut put = |behind| intervals.extend([Interval { start: base.or(behind), shown: Shown::NOTHING }]);
+        put(K::default());
+        let mut begin = |start: u64| put(K::from_window(head.depth, start << up));
+        let starts = self.0.slice.get(..values).unwrap_or_default();
+        let count = usize::from(head.intervals) - 1;
+        match head.form {
+            Form::Slots => (1..256).for_each(begin),
+            Form::Set => {
+                starts.iter().enumerate().for_each(|(i, word)| members(*word, i).for_each(&mut begin))
+            }
+            Form::Starts16 => lanes::<u16>(starts).take(count).for_each(|start| begin(start.into())),
+            Form::Starts32 => lanes::<u32>(starts).take(count).for_each(|start| begin(start.into())),
+            Form::Starts64 => starts.iter().take(count).for_each(|start| begin(*start)),
+            Form::Starts128 => starts.as_chunks::<2>().0.iter().for_each(|[high, low]| {
+                put(K::from_aligned((u128::from(*high) << 64 | u128::from(*low)) >> head.depth));
+            }),
+        }
+        let result_bits = head.result_bits;
+        let shown = |bits| Value { bits, result_bits }.shown(head.depth);
+        let words = self.0.slice.get(values..).unwrap_or_default();
+        if u32::from(result_bits) == INDEX_BITS {
+            intervals.iter_mut().zip(lanes::<u32>(words)).for_each(|(to, bits)| to.shown = shown(bits));
+        } else {
+            intervals
+                .iter_mut()
+                .zip(lanes::<u16>(words))
+                .for_each(|(to, bits)| to.shown = shown(bits.into()));
+        }
+    }
+
+    fn words_of_hidden(&self) -> &[u64] {
+        let words = &self.0.slice;
+        words.get(words.len() - usize::from(self.head().hidden) * 3..).unwrap_or_default()
+    }
+
+    /// Bytes, without what the allocator adds.
+    pub(crate) fn memory(&self) -> usize {
+        // The reference count and the length stand with the header.
+        size_of::<Head<K>>().next_multiple_of(8) + 16 + size_of_val(&self.0.slice)
+    }
+}
+
+/// The members of one word of a set, the word's number given.
+fn members(mut word: u64, number: usize) -> impl Iterator<Item = u64> {
+    iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some((number * 64 + bit) as u64)
+    })
+}
+
+/// Appends what intervals or slots show.
+fn pack_values(words: &mut Words, values: impl Iterator<Item = Shown>, depth: u8, result_bits: u32) {
+    if result_bits == INDEX_BITS {
+        pack(words, values.map(Shown::to_bits));
+    } else {
+        pack(words, values.map(|shown| Value::narrow(shown, depth, result_bits).unwrap_or(0)));
+    }
+}
+
+/// Appends values, filling the last word up with ones.
+fn pack<T: IntoBytes + Immutable>(words: &mut Words, mut values: impl Iterator<Item = T>) {
+    while let Some(first) = values.next() {
+        let mut word = [0xff; 8];
+        for (to, value) in word.chunks_exact_mut(size_of::<T>()).zip(iter::once(first).chain(values.by_ref()))
+        {
+            to.copy_from_slice(value.as_bytes());
+        }
+        words.push(u64::from_ne_bytes(word));
+    }
+}
+
+/// Changes what [`pack`] put at an index.
+fn put<T: FromBytes + IntoBytes + Immutable>(words: &mut [u64], index: usize, value: T) {
+    let lanes = <[T]>::mut_from_bytes(words.as_mut_bytes()).unwrap_or_default();
+    if let Some(lane) = lanes.get_mut(index) {
+        *lane = value;
+    }
+}
+
+/// What [`pack`] appended to no words.
+fn lanes<T: FromBytes + Immutable + Copy + 'static>(words: &[u64]) -> impl Iterator<Item = T> {
+    <[T]>::ref_from_bytes(words.as_bytes()).unwrap_or_default().iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::{Form, Key, Leaf, Route, Routes, Shown};
+
+    type Drawn = Vec<(u128, u8, u32)>;
+
+    /// Routes behind `depth` bits of one address, at most `span` bits longer: the lower bits of what was drawn.
+    fn routes<K: Key>(drawn: &Drawn, depth: u8, span: u8) -> Routes<K> {
+        let base = K::from_aligned(0x2001_0db8_5555_aaaa_1234_5678_9abc_def0 << 3);
+        let all: BTreeMap<_, _> = drawn
+            .iter()
+            .map(|(bits, length, result)| {
+                let length = (depth + length % (span + 1)).clamp(1, K::BITS - 1);
+                let behind = K::from_aligned(bits.checked_shr(u32::from(depth)).unwrap_or(0));
+                ((base.masked(depth).or(behind).masked(length), length), *result)
+            })
+            .collect();
+        let all: Vec<_> =
+            all.into_iter().map(|((key, length), result)| Route { key, length, result }).collect();
+        all.into_iter().take(if span == 8 { 400 } else { super::FEW }).collect()
+    }
+
+    fn longest<K: Key>(routes: &[Route<K>], address: K) -> Shown {
+        let covers = routes.iter().filter(|route| address.masked(route.length) == route.key);
+        let longest = covers.max_by_key(|route| route.length);
+        longest.map_or(Shown::NOTHING, |route| Shown::new(route.length, route.result))
+    }
+
+    /// Both ends of all routes, and what is before and behind them.
+    fn edges<K: Key>(routes: &[Route<K>]) -> impl Iterator<Item = K> {
+        routes.iter().flat_map(|r| [r.key, r.key.previous(), r.last(), r.last().next()])
+    }
+
+    fn agrees<K: Key>(leaf: &Leaf<K>, routes: &[Route<K>]) -> Result<(), TestCaseError> {
+        for address in edges(routes) {
+            let shown = longest(routes, address);
+            prop_assert_eq!(leaf.lookup(address), shown);
+            let found = leaf.find(address).longest();
+            prop_assert_eq!(
+                (found.result(), found == Shown::NOTHING),
+                (shown.result(), shown == Shown::NOTHING)
+            );
+            prop_assert!(found == Shown::NOTHING || found > Shown::new(127, u32::MAX));
+        }
+        let mut all = Routes::new();
+        leaf.routes(&mut all);
+        prop_assert_eq!(&all[..], routes);
+        Ok(())
+    }
+
+    fn behaves<K: Key>(drawn: &Drawn, depth: u8, span: u8, pick: usize) -> Result<(), TestCaseError> {
+        let mut routes = routes::<K>(drawn, depth, span);
+        prop_assume!(Leaf::fits(&routes));
+        let mut leaf = Leaf::new(&routes);
+        agrees(&leaf, &routes)?;
+        let before = (leaf.clone(), routes.clone());
+        // One that is there, with another result; then one that is not.
+        let pick = pick % routes.len();
+        let other = Route { result: routes[pick].result ^ 5, ..routes[pick] };
+        match leaf.replace(other) {
+            Some(old) => prop_assert_eq!(old, std::mem::replace(&mut routes[pick], other).result),
+            None => {
+                leaf = {
+                    routes[pick] = other;
+                    Leaf::new(&routes)
+                }
+            }
+        }
+        agrees(&leaf, &routes)?;
+        agrees(&before.0, &before.1)?;
+        let gone = routes.remove(pick);
+        if !routes.is_empty() && Leaf::fits(&routes) {
+            let mut leaf = Leaf::new(&routes);
+            prop_assert_eq!(leaf.replace(gone), None);
+            agrees(&leaf, &routes)?;
+        }
+        Ok(())
+    }
+
+    fn drawn(few: bool) -> impl Strategy<Value = Drawn> {
+        let byte =
+            if few { prop::sample::select(vec![0_u8, 1, 0x80, 0xff]).boxed() } else { any::<u8>().boxed() };
+        let bits = prop::collection::vec(byte, 16)
+            .prop_map(|b| b.into_iter().fold(0, |bits, b| bits << 8 | u128::from(b)));
+        let result = prop_oneof![8 => 0..3_u32, 1 => Just(255), 1 => Just(4_095), 1 => Just(super::Shown::new(0, u32::MAX).result())];
+        prop::collection::vec((bits, any::<u8>(), result), 1..120)
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_finds_the_longest_route_and_gives_all_back(
+            few in drawn(true), many in drawn(false),
+            (depth, span) in prop::sample::select(vec![
+                (0_u8, 8_u8), (8, 8), (16, 8), (8, 16), (16, 15), (0, 31), (8, 23), (24, 7),
+            ]),
+            (depth6, span6) in prop::sample::select(vec![
+                (0_u8, 8_u8), (64, 8), (56, 16), (32, 32), (64, 32), (16, 64), (56, 64), (0, 127), (8, 119), (120, 7), (40, 80),
+            ]),
+            pick: usize,
+        ) {
+            for drawn in [few, many] {
+                behaves::<u32>(&drawn, depth, span, pick)?;
+                behaves::<u128>(&drawn, depth6, span6, pick)?;
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_follows_the_length_of_the_routes_and_their_number() {
+        let route =
+            |bits: u128, length: u8| Route { key: bits << (128 - u32::from(length)), length, result: 1 };
+        let form = |routes: &[Route<u128>]| Leaf::new(routes).head().form;
+        // Two that differ behind eight bits, which is the depth.
+        let pair = |length: u8| {
+            form(&[route(0x100_u128 << (length - 9), length), route(0x101_u128 << (length - 9), length)])
+        };
+        let forms = [16, 17, 24, 25, 40, 41, 72, 73, 127].map(pair);
+        let expected = [
+            Form::Set,
+            Form::Starts16,
+            Form::Starts16,
+            Form::Starts32,
+            Form::Starts32,
+            Form::Starts64,
+            Form::Starts64,
+            Form::Starts128,
+            Form::Starts128,
+        ];
+        assert_eq!(forms, expected);
+        let every_other: Vec<_> =
+            (0..128_u128).map(|i| Route { result: i as u32, ..route(i << 1, 8) }).collect();
+        assert_eq!(form(&every_other[..64]), Form::Set);
+        assert_eq!(form(&every_other), Form::Slots);
+        assert!(Leaf::fits(&every_other));
+        let longer = [&every_other[..], &[route(0x1ff, 9)]].concat();
+        assert!(!Leaf::fits(&longer) && Leaf::fits(&longer[70..]));
+    }
+
+    #[test]
+    fn a_leaf_of_the_internet_takes_eight_bytes_a_route() {
+        // 18 of 256 slots, as the internet's table has on average.
+        let routes: BTreeSet<u32> = (0..18).map(|i| 0x0a0b_0000 | (i * 97 % 256) << 8).collect();
+        let routes: Vec<_> =
+            routes.into_iter().map(|key| Route { key, length: 24, result: key >> 8 & 63 }).collect();
+        let leaf = Leaf::<u32>::new(&routes);
+        assert!(leaf.memory() <= 18 * 8, "{}", leaf.memory());
+    }
+}
