@@ -35,7 +35,7 @@ mod tests {
     use zerocopy::{FromBytes, IntoBytes};
 
     use super::{count16, count32, count64, count128};
-    use crate::fib::machine::not_behind;
+    use crate::fib::machine::{not_behind16, not_behind32};
 
     proptest! {
         #[test]
@@ -45,11 +45,14 @@ mod tests {
             for address in [address as u16, starts16[pick], 0, u16::MAX] {
                 let expected = starts16.iter().filter(|start| **start <= address).count();
                 prop_assert_eq!(count16(&words, address), expected);
-                let bits = not_behind(&words, address);
+                let bits = not_behind16(&words, address);
                 prop_assert!((0..64).all(|i| (bits >> i & 1 == 1) == (starts16[i] <= address)));
+                prop_assert_eq!(not_behind16(words.first_chunk::<8>().unwrap(), address), bits & 0xffff_ffff);
             }
             let starts32 = <[u32]>::ref_from_bytes(words.as_bytes()).unwrap();
             for address in [address as u32, starts32[pick / 2], 0, u32::MAX] {
+                let bits = not_behind32(&words, address);
+                prop_assert!((0..64).all(|i| (bits >> i & 1 == 1) == starts32.get(i).is_some_and(|s| *s <= address)));
                 prop_assert_eq!(count32(&words, address), starts32.iter().filter(|start| **start <= address).count());
             }
             for address in [address, words[pick / 4], 0, u64::MAX] {

@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::key::Key;
 use super::lanes::{count16, count32, count64, count128};
-use super::machine::{not_behind, prefetch};
+use super::machine::{not_behind16, not_behind32, prefetch};
 use super::paint::{INTERVALS, Interval, Painting, ROUTES, Routes, unpaint};
 use super::route::{INDEX_BITS, Route, Shown, shared_depth};
 
@@ -21,6 +21,8 @@ use super::route::{INDEX_BITS, Route, Shown, shared_depth};
 pub(crate) const FEW: usize = 64;
 /// From so many intervals of eight bits on, each slot has a value of its own.
 const DENSE: usize = 144;
+/// Up to so many intervals a leaf is as small as can be; with more, as large as lookups like it.
+const A_FEW: usize = 6;
 /// Most words of a leaf: starts and values of a few routes, or values of 256 slots, and routes that are hidden.
 const WORDS: usize = 4 * FEW + 2 + 3 * ROUTES;
 
@@ -192,6 +194,15 @@ impl<K: Key> Leaf<K> {
         } else {
             pack_values(&mut words, intervals.iter().map(|interval| interval.shown), depth, result_bits);
         }
+        // So that more than a few can be compared at once.
+        let least = match form {
+            Form::Starts16 if intervals.len() > A_FEW => 8,
+            Form::Starts32 if intervals.len() > A_FEW => 16,
+            _ => 0,
+        };
+        if words.len() < least {
+            words.extend(iter::repeat_n(0, least - words.len()));
+        }
         for route in hidden {
             let last = u64::from(route.length) << 32 | u64::from(route.result);
             let key = route.key.aligned();
@@ -277,13 +288,24 @@ impl<K: Key> Leaf<K> {
             form => {
                 let last = usize::from(head.intervals) - 1;
                 let window = key.window(head.depth);
-                match (form, words.first_chunk()) {
-                    (Form::Starts16, Some(starts)) if last < 64 => {
-                        let not = !not_behind(starts, (window >> 48) as u16);
-                        (not.trailing_zeros() as usize).min(last)
-                    }
+                // Usually all that can be starts are compared, and those counted that come before the first one behind the
+                // address: no loop whose end nobody could predict.
+                let not_behind = match form {
+                    Form::Starts16 => match (words.first_chunk::<16>(), words.first_chunk::<8>()) {
+                        (Some(starts), _) if last < 64 => Some(not_behind16(starts, (window >> 48) as u16)),
+                        (_, Some(starts)) if last < 32 => Some(not_behind16(starts, (window >> 48) as u16)),
+                        _ => None,
+                    },
+                    Form::Starts32 => match words.first_chunk::<16>() {
+                        Some(starts) if last < 32 => Some(not_behind32(starts, (window >> 32) as u32)),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                match not_behind {
+                    Some(bits) => ((!bits).trailing_zeros() as usize).min(last),
                     // The last word is filled up with the greatest start.
-                    _ => self.count(key, window).min(last),
+                    None => self.count(key, window).min(last),
                 }
             }
         };
