@@ -365,7 +365,8 @@ fn choose_source<'t, N: Narrate>(
             continue;
         };
         say.tell("floating_ip", || {
-            format!("candidate floating IP {}: /{length} in vrf {}, own vrf has {own:?}", fip.id, fip.vrf)
+            let own = own.map_or_else(|| "no route".to_owned(), |length| format!("/{length}"));
+            format!("candidate floating IP {}: /{length} in vrf {}, own vrf has {own}", fip.id, fip.vrf)
         });
         // Floating IPs come in order of id, so the first of equals is the lowest.
         if own.is_none_or(|own| length > own) && best.is_none_or(|(_, so_far)| length > so_far) {
