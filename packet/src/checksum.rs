@@ -81,6 +81,17 @@ impl Sum {
         }
     }
 
+    /// The sum of an IPv4 header without options.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_ipv4(header: &[u8; 20]) -> Self {
+        let (words, rest) = header.as_chunks::<8>();
+        let (sum, carry) = u64::from_ne_bytes(words[0]).overflowing_add(u64::from_ne_bytes(words[1]));
+        let rest = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as u64 + carry as u64;
+        // The upper half is folded first, so that nothing is carried out.
+        Self((sum >> 32) + (sum & 0xffff_ffff) + rest)
+    }
+
     /// Whether the covered data, its checksum field included, is intact.
     #[inline]
     #[must_use]
@@ -130,6 +141,22 @@ impl Delta {
     #[must_use]
     pub const fn from_raw(raw: u16) -> Self {
         Self::normal(raw as u32)
+    }
+
+    /// A delta from what [`Self::raw`] gave, as it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_stored(raw: u16) -> Self {
+        Self(raw)
+    }
+
+    /// The checksum after both changes: [`Self::plus`] and [`Self::apply`] with one folding.
+    #[inline(always)]
+    #[must_use]
+    pub const fn apply_with(self, other: Self, checksum: u16) -> u16 {
+        let sum = !checksum as u32 + self.0 as u32 + other.0 as u32;
+        let sum = (sum & 0xffff) + (sum >> 16);
+        !((sum & 0xffff) + (sum >> 16)) as u16
     }
 
     /// The value to store.

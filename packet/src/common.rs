@@ -62,14 +62,8 @@ pub trait Family {
     fn read(data: &[u8], l3: usize) -> Option<Common<Self::Addresses>>;
 
     /// Writes the translation into the packet at `l3`, and takes one from its TTL where this node is a `hop`. The
-    /// packet must be as [`Family::read`] found it.
-    fn translate(
-        data: &mut [u8],
-        l3: usize,
-        common: &Common<Self::Addresses>,
-        to: &InPlace<Self::Addresses>,
-        hop: bool,
-    );
+    /// packet must be as [`Family::read`] found it: TCP or UDP.
+    fn translate(data: &mut [u8], l3: usize, tcp: bool, to: &InPlace<Self::Addresses>, hop: bool);
 
     /// The source address, right-aligned in the order of memory, in as many words as the family needs.
     fn is_from(addresses: &Self::Addresses, source: &crate::Address) -> bool;
@@ -97,7 +91,7 @@ impl Family for Ipv4 {
         let total = usize::from(u16::from_be_bytes([t0, t1]));
         let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff;
         let whole = version == 0x45 && fragment == 0 && l3 + total <= data.len();
-        if !whole || !Sum::of(header.first_chunk::<HEADER>()?).is_intact() {
+        if !whole || !Sum::of_ipv4(header.first_chunk::<HEADER>()?).is_intact() {
             return None;
         }
         let (ports, acknowledgement) = transport(data, l3 + HEADER, protocol, total.wrapping_sub(HEADER))?;
@@ -106,16 +100,16 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn translate(data: &mut [u8], l3: usize, common: &Common<u64>, to: &InPlace<u64>, hop: bool) {
+    fn translate(data: &mut [u8], l3: usize, tcp: bool, to: &InPlace<u64>, hop: bool) {
         let Some(header) = bytes::chunk_mut::<28>(data, l3) else { return };
         let lived = if hop { Delta::TTL_DECREMENT } else { Delta::NONE };
         let checksum = u16::from_be_bytes([header[10], header[11]]);
-        let checksum = to.delta_addr.plus(lived).apply(checksum);
+        let checksum = to.delta_addr.apply_with(lived, checksum);
         header[8] -= u8::from(hop && header[8] != 0);
         header[10..12].copy_from_slice(&checksum.to_be_bytes());
         header[12..20].copy_from_slice(&to.addresses.to_ne_bytes());
         header[20..24].copy_from_slice(&to.ports.to_be_bytes());
-        if common.is_tcp() {
+        if tcp {
             tcp_checksum(data, l3 + 20, to.delta_l4);
         } else {
             let checksum = to.delta_l4.apply_udp(u16::from_be_bytes([header[26], header[27]]));
@@ -155,14 +149,14 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn translate(data: &mut [u8], l3: usize, common: &Common<[u64; 4]>, to: &InPlace<[u64; 4]>, hop: bool) {
+    fn translate(data: &mut [u8], l3: usize, tcp: bool, to: &InPlace<[u64; 4]>, hop: bool) {
         let Some(header) = bytes::chunk_mut::<48>(data, l3) else { return };
         header[7] -= u8::from(hop && header[7] != 0);
         for (bytes, word) in header[8..40].as_chunks_mut().0.iter_mut().zip(to.addresses) {
             *bytes = word.to_ne_bytes();
         }
         header[40..44].copy_from_slice(&to.ports.to_be_bytes());
-        if common.is_tcp() {
+        if tcp {
             tcp_checksum(data, l3 + 40, to.delta_l4);
         } else {
             let checksum = to.delta_l4.apply_udp(u16::from_be_bytes([header[46], header[47]]));

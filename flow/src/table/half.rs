@@ -451,8 +451,8 @@ impl<'a> Half<'a> {
         InPlace {
             addresses,
             ports: (ports as u32).rotate_left(16),
-            delta_addr: Delta::from_raw((ports >> 32) as u16),
-            delta_l4: Delta::from_raw((ports >> 48) as u16),
+            delta_addr: Delta::from_stored((ports >> 32) as u16),
+            delta_l4: Delta::from_stored((ports >> 48) as u16),
         }
     }
 

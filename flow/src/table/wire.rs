@@ -173,14 +173,11 @@ impl Half<'_> {
         (self.forwards() && holds && runs).then(|| self.entropy_or_peer())
     }
 
-    /// Counts a common packet that was seen at `now`, and keeps its acknowledgement number if it is TCP.
+    /// Counts a common packet of `bytes` bytes that was seen at `now`, and keeps the acknowledgement number of a TCP
+    /// segment.
     #[inline(always)]
-    pub fn account_common<A>(&self, now: Ticks, common: &Common<A>) {
-        if common.is_tcp() {
-            self.set_seen(now, common.acknowledgement);
-            self.count(u32::from(common.length));
-        } else {
-            self.account(now, u32::from(common.length));
-        }
+    pub fn account_common(&self, now: Ticks, bytes: u32, acknowledgement: Option<u32>) {
+        self.set_seen(now, acknowledgement.unwrap_or_else(|| self.tcp_ack()));
+        self.count(bytes);
     }
 }

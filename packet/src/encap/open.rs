@@ -43,7 +43,7 @@ pub fn open(data: &[u8], checked: bool, inner: u16) -> Option<Opened> {
         let &[version, class, t0, t1, _, _, f0, f1, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
         let end = ETHERNET + usize::from(u16::from_be_bytes([t0, t1]));
         let whole = version == 0x45 && u16::from_be_bytes([f0, f1]) & 0x3fff == 0 && end <= data.len();
-        if !whole || !Sum::of(header).is_intact() {
+        if !whole || !Sum::of_ipv4(header).is_intact() {
             return None;
         }
         let behind = behind::<L4>(data, protocol, end, checked, inner)?;

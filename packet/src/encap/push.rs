@@ -173,7 +173,7 @@ fn push_exact<const WIDTH: usize, B: PacketBuf>(
 
 /// Patches lengths, identification, checksum, ports, class and label at the places that the layouts name,
 /// counted from the end.
-#[inline]
+#[inline(always)]
 fn patch<const WIDTH: usize>(header: &mut [u8; WIDTH], template: &Template, fields: &Fields, payload: usize) {
     match (template.encapsulation, template.outer_labels) {
         (Encapsulation::MplsOverUdp, 0) => {
@@ -215,7 +215,7 @@ fn patch_stack<const WIDTH: usize>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn over_udp<const WIDTH: usize, const LENGTH: usize>(
     header: &mut [u8; WIDTH],
     template: &Template,
@@ -226,7 +226,7 @@ fn over_udp<const WIDTH: usize, const LENGTH: usize>(
     mpls_over_udp::patch::<WIDTH, LENGTH>(header, fields, payload);
 }
 
-#[inline]
+#[inline(always)]
 fn over_gre<const WIDTH: usize, const LENGTH: usize>(
     header: &mut [u8; WIDTH],
     template: &Template,
@@ -238,7 +238,7 @@ fn over_gre<const WIDTH: usize, const LENGTH: usize>(
 }
 
 /// The outer IP header ends `BEHIND` bytes before the end of the headers.
-#[inline]
+#[inline(always)]
 fn outer_ip<const WIDTH: usize, const BEHIND: usize>(
     header: &mut [u8; WIDTH],
     template: &Template,
@@ -254,12 +254,10 @@ fn outer_ip<const WIDTH: usize, const BEHIND: usize>(
     } else {
         let at = WIDTH - BEHIND - 20;
         let length = (20 + BEHIND + payload) as u16;
-        let changed =
-            Sum::word(u16::from(class)).plus(Sum::word(length)).plus(Sum::word(fields.identification));
         bytes::put(header, at + 1, [class]);
         bytes::put(header, at + 2, length.to_be_bytes());
         bytes::put(header, at + 4, fields.identification.to_be_bytes());
-        bytes::put(header, at + 10, template.base.plus(changed).checksum().to_be_bytes());
+        bytes::put(header, at + 10, template.checksum(class, length, fields.identification).to_be_bytes());
     }
 }
 

@@ -88,6 +88,7 @@ pub struct Template {
     pub(super) encapsulation: Encapsulation,
     pub(super) outer_v6: bool,
     pub(super) udp_checksum: bool,
+    pub(super) dont_fragment: bool,
     /// Labels on top of the packet's own.
     pub(super) outer_labels: u8,
     /// Outer traffic class = inner & mask | bits.
@@ -96,6 +97,8 @@ pub struct Template {
     /// IPv4: sum of the header with total length, identification and traffic class zero. IPv6 with UDP
     /// checksum: sum of the pseudo header without length.
     pub(super) base: Sum,
+    /// That sum, folded.
+    folded: u16,
 }
 
 impl Template {
@@ -138,9 +141,11 @@ impl Template {
             outer_labels: spec.outer_labels().count() as u8,
             outer_v6,
             udp_checksum: udp_checksum && outer_v6,
+            dont_fragment: outer_v6 || !spec.clear_df,
             class_mask,
             class_bits,
             base,
+            folded: base.fold(),
         })
     }
 
@@ -169,8 +174,15 @@ impl Template {
     #[inline]
     #[must_use]
     pub const fn dont_fragment(&self) -> bool {
-        // The flags are 14 bytes before the end of the IPv4 header.
-        self.outer_v6 || self.bytes[CAPACITY - self.l4_distance() - 14] & 0x40 != 0
+        self.dont_fragment
+    }
+
+    /// The checksum of the outer IPv4 header with these fields.
+    #[inline(always)]
+    pub(super) const fn checksum(&self, class: u8, length: u16, identification: u16) -> u16 {
+        let sum = self.folded as u32 + class as u32 + length as u32 + identification as u32;
+        let sum = (sum & 0xffff) + (sum >> 16);
+        !((sum & 0xffff) + (sum >> 16)) as u16
     }
 
     /// Whether the tunnel's own checksum covers the payload.

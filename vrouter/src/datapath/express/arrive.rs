@@ -1,6 +1,6 @@
 //! Common packets as they come in: whose they are, and where their network header is.
 
-use flow::{Scope, Wire};
+use flow::{Scope, Wire, WireKey};
 use nexthop::Target;
 use packet::encap::{self, Opened};
 use packet::{Address, L4Checksum, Label, PacketBuf};
@@ -13,8 +13,8 @@ pub(super) trait Receive {
     /// Whether frames come through tunnels.
     const TUNNEL: bool;
 
-    /// The packet in a frame, and the scope of its session; `None` for a frame that has to be looked at more closely.
-    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane<F::Addresses>, Scope)>;
+    /// The packet in a frame, and the key of its session; `None` for a frame that has to be looked at more closely.
+    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)>;
 }
 
 /// Frames of a workload: from its own MAC and one of its first addresses.
@@ -45,7 +45,7 @@ impl Receive for FromWorkload {
     const TUNNEL: bool = false;
 
     #[inline(always)]
-    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane<F::Addresses>, Scope)> {
+    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)> {
         /// A DHCP request, which is no conversation of the workload's.
         const DHCP: [u32; 2] = [68 << 16 | 67, 546 << 16 | 547];
         let data = buf.data();
@@ -58,7 +58,7 @@ impl Receive for FromWorkload {
         if !own || DHCP.contains(&common.ports) {
             return None;
         }
-        Some((Lane { common, l3: Self::ETHERNET as u16, peer: 0 }, self.scope))
+        Some((Lane::new(&common, Self::ETHERNET as u16, 0), WireKey::new(&common, self.scope)))
     }
 }
 
@@ -121,7 +121,7 @@ impl Receive for FromFabric<'_> {
     const TUNNEL: bool = true;
 
     #[inline(always)]
-    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane<F::Addresses>, Scope)> {
+    fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)> {
         let data = buf.data();
         let mac = data.first_chunk::<6>()?;
         if *mac != self.arrival.mac {
@@ -142,6 +142,6 @@ impl Receive for FromFabric<'_> {
         if encap::marks_congestion(opened.outer_ecn, common.traffic_class) {
             return None;
         }
-        Some((Lane { common, l3: opened.l3, peer: peer.0 }, scope))
+        Some((Lane::new(&common, opened.l3, peer.0), WireKey::new(&common, scope)))
     }
 }

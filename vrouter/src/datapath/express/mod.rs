@@ -37,12 +37,26 @@ impl Express {
 
 /// A packet between the loops.
 #[derive(Clone, Copy, Default)]
-struct Lane<A> {
-    common: Common<A>,
+struct Lane {
+    /// TCP: the acknowledgement number.
+    acknowledgement: u32,
+    /// Bytes of the network packet.
+    length: u16,
     /// Where its network header begins.
     l3: u16,
     /// The tunnel it came through.
     peer: u16,
+    ttl: u8,
+    traffic_class: u8,
+    tcp: bool,
+}
+
+impl Lane {
+    #[inline(always)]
+    const fn new<A>(common: &Common<A>, l3: u16, peer: u16) -> Self {
+        let &Common { acknowledgement, length, ttl, traffic_class, .. } = common;
+        Self { acknowledgement, length, l3, peer, ttl, traffic_class, tcp: common.is_tcp() }
+    }
 }
 
 impl<B: PacketBuf> Datapath<B> {
@@ -72,7 +86,7 @@ impl<B: PacketBuf> Datapath<B> {
         if self.burst.live == 0 {
             return;
         }
-        let mut lanes = [Lane::<F::Addresses>::default(); BURST];
+        let mut lanes = [Lane::default(); BURST];
         let mut keys = [WireKey::<F::Addresses>::default(); BURST];
         let mut probes = [Probe::default(); BURST];
         let mut numbers = [0_u32; BURST];
@@ -84,8 +98,8 @@ impl<B: PacketBuf> Datapath<B> {
             if !buf.is_whole() || buf.l4_checksum() == L4Checksum::Partial {
                 continue;
             }
-            let Some((lane, scope)) = receive.receive::<F, B>(buf) else { continue };
-            keys[i] = WireKey::new(&lane.common, scope);
+            let Some((lane, key)) = receive.receive::<F, B>(buf) else { continue };
+            keys[i] = key;
             lanes[i] = lane;
             probes[i] = cx.flows.probe::<F>(&keys[i]);
             found |= 1 << i;
@@ -93,14 +107,14 @@ impl<B: PacketBuf> Datapath<B> {
         for i in Bits(found) {
             numbers[i] = cx.flows.candidate::<F>(probes[i]);
         }
-        let mut ways = Ways::new();
+        let (mut ways, now) = (Ways::new(), cx.now.tick());
         let mut done = 0_u64;
         // Halves about which a packet of this burst is not at one with the session, by their last bits.
         let mut contested = 0_u64;
         for i in Bits(found) {
-            let lane = &lanes[i];
+            let lane = lanes[i];
             let Some((id, half)) = cx.flows.confirm::<F>(&keys[i], probes[i], numbers[i]) else { continue };
-            let Some(mark) = half.passes(cx.tables.epoch, lane.common.is_tcp()) else { continue };
+            let Some(mark) = half.passes(cx.tables.epoch, lane.tcp) else { continue };
             if R::TUNNEL && mark != lane.peer {
                 // It may take the session along to its tunnel: those behind it wait for the answer.
                 contested |= 1 << (id.number() % 64);
@@ -114,17 +128,17 @@ impl<B: PacketBuf> Datapath<B> {
             // This vRouter is a hop unless it only delivers what a tunnel brought (SEMANTICS 10).
             let hop = !R::TUNNEL || !matches!(way, Way::Workload { .. });
             let Some(buf) = &mut self.burst.bufs[i] else { continue };
-            if (hop && lane.common.ttl <= 1) || buf.headroom() + usize::from(lane.l3) < encap::WIDEST {
+            if (hop && lane.ttl <= 1) || buf.headroom() + usize::from(lane.l3) < encap::WIDEST {
                 continue;
             }
-            let (l3, length) = (usize::from(lane.l3), lane.common.length);
+            let (l3, length) = (usize::from(lane.l3), lane.length);
             let end = l3 + usize::from(length);
             let output = match *way {
                 Way::Workload { output, mtu, ref header } => {
                     if length > mtu {
                         continue;
                     }
-                    F::translate(buf.data_mut(), l3, &lane.common, &F::translation(&half), hop);
+                    F::translate(buf.data_mut(), l3, lane.tcp, &F::translation(&half), hop);
                     let Some(front) = buf.reframe::<14>(l3, end, 14) else { continue };
                     *front = *header;
                     output
@@ -134,7 +148,7 @@ impl<B: PacketBuf> Datapath<B> {
                     if R::TUNNEL || length > member.inner_mtu {
                         continue;
                     }
-                    F::translate(buf.data_mut(), l3, &lane.common, &F::translation(&half), hop);
+                    F::translate(buf.data_mut(), l3, lane.tcp, &F::translation(&half), hop);
                     let identification = if member.template.dont_fragment() {
                         0
                     } else {
@@ -145,8 +159,8 @@ impl<B: PacketBuf> Datapath<B> {
                         label,
                         entropy_port: mark,
                         identification,
-                        inner_ttl: lane.common.ttl - 1,
-                        inner_traffic_class: lane.common.traffic_class,
+                        inner_ttl: lane.ttl - 1,
+                        inner_traffic_class: lane.traffic_class,
                         inner_v6: F::V6,
                     };
                     if !encap::push_over(buf, l3, end, &member.template, &fields) {
@@ -159,7 +173,7 @@ impl<B: PacketBuf> Datapath<B> {
                 // What the device said about checksums spoke of the outer packet (SEMANTICS 13).
                 buf.set_l4_checksum(L4Checksum::Unknown);
             }
-            half.account_common(cx.now.tick(), &lane.common);
+            half.account_common(now, u32::from(length), lane.tcp.then_some(lane.acknowledgement));
             self.express.output[i] = output;
             done |= 1 << i;
         }
