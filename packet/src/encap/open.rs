@@ -11,10 +11,8 @@ use crate::protocol::{ether_type, ip, udp};
 /// What is in front of the inner packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Outer source.
-    pub outer_src: Address,
-    /// Outer destination.
-    pub outer_dst: Address,
+    /// Outer source and destination as they lie in the header; IPv4: in the first word.
+    pub outer: [u64; 4],
     /// Whether the outer header is IPv6.
     pub outer_v6: bool,
     /// The ECN bits of the outer header.
@@ -29,6 +27,26 @@ pub struct Opened {
     pub end: u16,
 }
 
+impl Opened {
+    /// Outer source and destination.
+    #[must_use]
+    pub fn outer_addresses(&self) -> (Address, Address) {
+        let [a, b, c, d] = self.outer.map(u64::to_ne_bytes);
+        if self.outer_v6 {
+            return (join(a, b), join(c, d));
+        }
+        let [s0, s1, s2, s3, d0, d1, d2, d3] = a;
+        (v4([s0, s1, s2, s3]), v4([d0, d1, d2, d3]))
+    }
+}
+
+fn join(high: [u8; 8], low: [u8; 8]) -> Address {
+    let mut address = [0; 16];
+    address[..8].copy_from_slice(&high);
+    address[8..].copy_from_slice(&low);
+    address
+}
+
 const ETHERNET: usize = 14;
 
 /// The tunnel headers of a frame. `checked` tells that the device has verified the outer UDP checksum; `inner` is the
@@ -40,14 +58,15 @@ pub fn open(data: &[u8], checked: bool, inner: u16) -> Option<Opened> {
     if kind == ether_type::IPV4 {
         const L4: usize = ETHERNET + 20;
         let header = bytes::chunk::<20>(data, ETHERNET)?;
-        let &[version, class, t0, t1, _, _, f0, f1, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
+        let &[version, class, t0, t1, _, _, f0, f1, _, protocol, ..] = header;
         let end = ETHERNET + usize::from(u16::from_be_bytes([t0, t1]));
         let whole = version == 0x45 && u16::from_be_bytes([f0, f1]) & 0x3fff == 0 && end <= data.len();
         if !whole || !Sum::of_ipv4(header).is_intact() {
             return None;
         }
         let behind = behind::<L4>(data, protocol, end, checked, inner)?;
-        return Some(behind.opened(v4([a, b, c, d]), v4([e, f, g, h]), false, class));
+        let ends = u64::from_ne_bytes(*bytes::chunk(header, 12)?);
+        return Some(behind.opened([ends, 0, 0, 0], false, class));
     }
     if kind != ether_type::IPV6 {
         return None;
@@ -60,7 +79,11 @@ pub fn open(data: &[u8], checked: bool, inner: u16) -> Option<Opened> {
         return None;
     }
     let behind = behind::<L4>(data, protocol, end, checked, inner)?;
-    Some(behind.opened(*bytes::chunk(header, 8)?, *bytes::chunk(header, 24)?, true, c1 >> 4))
+    let mut ends = [0; 4];
+    for (word, bytes) in ends.iter_mut().zip(header[8..].as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    Some(behind.opened(ends, true, c1 >> 4))
 }
 
 /// What is behind the outer network header.
@@ -73,10 +96,10 @@ struct Behind {
 
 impl Behind {
     #[inline(always)]
-    fn opened(self, outer_src: Address, outer_dst: Address, outer_v6: bool, class: u8) -> Opened {
+    fn opened(self, outer: [u64; 4], outer_v6: bool, class: u8) -> Opened {
         let Self { label, inner_is_ethernet, l3, end } = self;
         let (l3, end) = (l3 as u16, end as u16);
-        Opened { outer_src, outer_dst, outer_v6, outer_ecn: class & 3, label, inner_is_ethernet, l3, end }
+        Opened { outer, outer_v6, outer_ecn: class & 3, label, inner_is_ethernet, l3, end }
     }
 }
 

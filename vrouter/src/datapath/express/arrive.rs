@@ -2,8 +2,9 @@
 
 use flow::{Scope, Wire, WireKey};
 use nexthop::Target;
+use packet::common::{Family, Ipv4, Ipv6};
 use packet::encap::{self, Opened};
-use packet::{Address, L4Checksum, Label, PacketBuf};
+use packet::{Address, L4Checksum, PacketBuf};
 
 use super::Lane;
 use crate::tables::{Interface, NextHop, PeerId, Role, Tables};
@@ -20,7 +21,8 @@ pub(super) trait Receive {
 /// Frames of a workload: from its own MAC and one of its first addresses.
 pub(super) struct FromWorkload {
     scope: Scope,
-    mac: [u8; 6],
+    /// The source MAC, and the ethertype behind it.
+    from: u64,
     sources: [Address; FromWorkload::SOURCES],
 }
 
@@ -37,7 +39,9 @@ impl FromWorkload {
         for (source, address) in sources.iter_mut().zip(own) {
             *source = *address;
         }
-        Self { scope: Scope::from_workload(arrival.id), mac: arrival.mac, sources }
+        let kind = if v6 { Ipv6::ETHER_TYPE } else { Ipv4::ETHER_TYPE };
+        let from = mac_word(&arrival.mac) | u64::from(kind.swap_bytes()) << 48;
+        Self { scope: Scope::from_workload(arrival.id), from, sources }
     }
 }
 
@@ -49,8 +53,8 @@ impl Receive for FromWorkload {
         /// A DHCP request, which is no conversation of the workload's.
         const DHCP: [u32; 2] = [68 << 16 | 67, 546 << 16 | 547];
         let data = buf.data();
-        let &[_, _, _, _, _, _, m0, m1, m2, m3, m4, m5, e0, e1] = data.first_chunk()?;
-        if u16::from_be_bytes([e0, e1]) != F::ETHER_TYPE || [m0, m1, m2, m3, m4, m5] != self.mac {
+        let header: &[u8; Self::ETHERNET] = data.first_chunk()?;
+        if u64::from_le_bytes(*header.last_chunk()?) != self.from {
             return None;
         }
         let common = F::read(data, Self::ETHERNET)?;
@@ -66,55 +70,71 @@ impl Receive for FromWorkload {
 pub(super) struct FromFabric<'t> {
     tables: &'t Tables,
     arrival: &'t Interface,
-    /// What labels and VNIs named, by their low bits: (value with the kind above, scope).
-    scopes: [(u32, Scope); FromFabric::MEMO],
-    /// Peers by the low bits of their outer address.
-    peers: [(Address, PeerId); FromFabric::MEMO],
+    mac: u64,
+    /// What was found out of tunnels in this burst, by the low bits of label and source.
+    known: [Known; FromFabric::MEMO],
+}
+
+/// A tunnel and a label in it.
+#[derive(Clone, Copy)]
+struct Known {
+    outer: [u64; 4],
+    /// The label, and what kind of it.
+    tag: u64,
+    scope: Scope,
+    peer: PeerId,
 }
 
 impl<'t> FromFabric<'t> {
-    /// Of a power of two; a burst seldom speaks of more.
+    /// A power of two; a burst seldom speaks of more.
     const MEMO: usize = 16;
 
     pub(super) fn new(tables: &'t Tables, arrival: &'t Interface) -> Self {
-        Self {
-            tables,
-            arrival,
-            scopes: [(u32::MAX, Scope::NONE); Self::MEMO],
-            peers: [([0; 16], PeerId::UNKNOWN); Self::MEMO],
-        }
+        let nothing = Known { outer: [0; 4], tag: u64::MAX, scope: Scope::NONE, peer: PeerId::UNKNOWN };
+        Self { tables, arrival, mac: mac_word(&arrival.mac), known: [nothing; Self::MEMO] }
     }
 
-    /// The scope of packets with a label or VNI that names a workload with flows.
+    /// The scope and the peer of a tunnel packet to this node.
     #[inline(always)]
-    fn scope(&mut self, opened: &Opened) -> Option<Scope> {
-        let value = opened.label.0 | u32::from(opened.inner_is_ethernet) << 31;
-        let slot = &mut self.scopes[value as usize % Self::MEMO];
-        if slot.0 != value {
-            *slot = (value, named(self.tables, opened.label, opened.inner_is_ethernet)?);
+    fn known(&mut self, opened: &Opened) -> Option<(Scope, PeerId)> {
+        let kind = u64::from(opened.inner_is_ethernet) << 32 | u64::from(opened.outer_v6) << 33;
+        let tag = u64::from(opened.label.0) | kind;
+        // The last byte of an IPv4 source, of an IPv6 source, and the label.
+        let at = (opened.outer[0] >> 24 ^ opened.outer[1] >> 56 ^ tag) as usize % Self::MEMO;
+        let known = &mut self.known[at];
+        let [a, b, c, d] = opened.outer;
+        let [e, f, g, h] = known.outer;
+        if (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) | (tag ^ known.tag) != 0 {
+            let (scope, peer) = find(self.tables, self.arrival, opened)?;
+            *known = Known { outer: opened.outer, tag, scope, peer };
         }
-        Some(slot.1)
-    }
-
-    #[inline(always)]
-    fn peer(&mut self, outer: &Address) -> PeerId {
-        // IPv4 addresses differ in byte 3, IPv6 ones in byte 15.
-        let slot = &mut self.peers[usize::from(outer[3] ^ outer[15]) % Self::MEMO];
-        if slot.0 != *outer {
-            *slot = (*outer, self.tables.peers.get(outer));
-        }
-        slot.1
+        Some((known.scope, known.peer))
     }
 }
 
-/// The scope of what a label or VNI names, if that is a workload with flows.
+/// Whether a tunnel ends here and whose its packets are: if its label or VNI names a workload with flows.
 #[inline(never)]
-fn named(tables: &Tables, label: Label, vni: bool) -> Option<Scope> {
-    let target = if vni { tables.vnis.get(label) } else { tables.labels.get(label) };
-    let Target::NextHop(id) = target? else { return None };
+fn find(tables: &Tables, arrival: &Interface, opened: &Opened) -> Option<(Scope, PeerId)> {
+    let (source, destination) = opened.outer_addresses();
+    if !arrival.addresses(opened.outer_v6).contains(&destination) {
+        return None;
+    }
+    let peer = tables.peers.get(&source);
+    let named = if opened.inner_is_ethernet {
+        tables.vnis.get(opened.label)
+    } else {
+        tables.labels.get(opened.label)
+    };
+    let Target::NextHop(id) = named? else { return None };
     let NextHop::Interface(delivery) = tables.next_hop(id)? else { return None };
     let interface = tables.interface(delivery.interface)?;
-    (interface.role == Role::Virtual && interface.needs_flow()).then(|| Scope::to_workload(interface.id))
+    let fits = interface.role == Role::Virtual && interface.needs_flow() && peer != PeerId::UNKNOWN;
+    fits.then(|| (Scope::to_workload(interface.id), peer))
+}
+
+/// A MAC in the lower 48 bits, in the order of memory.
+const fn mac_word(&[a, b, c, d, e, f]: &[u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 impl Receive for FromFabric<'_> {
@@ -122,23 +142,20 @@ impl Receive for FromFabric<'_> {
 
     #[inline(always)]
     fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)> {
+        const MAC: u64 = 0xffff_ffff_ffff;
         let data = buf.data();
-        let mac = data.first_chunk::<6>()?;
-        if *mac != self.arrival.mac {
+        if u64::from_le_bytes(*data.first_chunk()?) & MAC != self.mac {
             return None;
         }
         let checked = buf.l4_checksum() != L4Checksum::Unknown;
         let opened = encap::open(data, checked, F::ETHER_TYPE)?;
-        if !self.arrival.addresses(opened.outer_v6).contains(&opened.outer_dst) {
-            return None;
-        }
-        let scope = self.scope(&opened)?;
-        let peer = self.peer(&opened.outer_src);
-        if peer == PeerId::UNKNOWN {
-            return None;
-        }
         let (l3, end) = (usize::from(opened.l3), usize::from(opened.end));
-        let common = F::read(data.get(..end)?, l3)?;
+        let carried = data.get(..end)?;
+        if carried.get(l3)? >> 4 != if F::V6 { 6 } else { 4 } {
+            return None;
+        }
+        let common = F::read(carried, l3)?;
+        let (scope, peer) = self.known(&opened)?;
         if encap::marks_congestion(opened.outer_ecn, common.traffic_class) {
             return None;
         }
