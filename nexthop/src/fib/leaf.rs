@@ -22,7 +22,7 @@ pub(crate) const FEW: usize = 64;
 /// From so many intervals of eight bits on, each slot has a value of its own.
 const DENSE: usize = 144;
 /// Up to so many intervals a leaf is as small as can be; with more, as large as lookups like it.
-const A_FEW: usize = 6;
+const A_FEW: usize = 64;
 /// Most words of a leaf: starts and values of a few routes, or values of 256 slots, and routes that are hidden.
 const WORDS: usize = 4 * FEW + 2 + 3 * ROUTES;
 
@@ -221,8 +221,8 @@ impl<K: Key> Leaf<K> {
     }
 
     /// Sets the result of a route that is there and can be seen, in place, and returns the one it had. None: the route is not
-    /// there, or the leaf has to be painted anew for it.
-    pub(crate) fn replace(&mut self, route: Route<K>) -> Option<u32> {
+    /// there, or the leaf has to be painted anew for it. The leaf's own intervals are given.
+    pub(crate) fn replace(&mut self, route: Route<K>, intervals: &[Interval<K>]) -> Option<u32> {
         let head = self.head();
         if route.length < head.depth || !route.key.agrees(K::load(head.key), head.depth) {
             return None;
@@ -230,8 +230,6 @@ impl<K: Key> Leaf<K> {
         let (depth, values, bits) = (head.depth, usize::from(head.pairs) * 2, u32::from(head.result_bits));
         let new = Shown::new(route.length, route.result);
         let new = if bits == INDEX_BITS { new.to_bits() } else { Value::narrow(new, depth, bits)?.into() };
-        let mut intervals = ArrayVec::new();
-        self.intervals(&mut intervals);
         let is_it = |interval: &Interval<K>| interval.shown.length() == Some(route.length);
         let from = intervals.iter().position(|interval| interval.start >= route.key)?;
         let last = route.last();
@@ -342,18 +340,24 @@ impl<K: Key> Leaf<K> {
 
     /// Adds all routes, sorted.
     pub(crate) fn routes(&self, routes: &mut Routes<K>) {
+        let mut intervals = ArrayVec::new();
+        self.intervals(&mut intervals);
+        self.routes_of(&intervals, routes);
+    }
+
+    /// Adds all routes, sorted. The leaf's own intervals are given.
+    pub(crate) fn routes_of(&self, intervals: &[Interval<K>], routes: &mut Routes<K>) {
         let (hidden, _) = self.words_of_hidden().as_chunks::<3>();
         let hidden = hidden.iter().map(|[high, low, last]| Route {
             key: K::from_aligned(u128::from(*high) << 64 | u128::from(*low)),
             length: (last >> 32) as u8,
             result: *last as u32,
         });
-        let mut intervals = ArrayVec::new();
-        self.intervals(&mut intervals);
-        unpaint(&intervals, self.head().depth, hidden, routes);
+        unpaint(intervals, self.head().depth, hidden, routes);
     }
 
-    fn intervals(&self, intervals: &mut ArrayVec<Interval<K>, INTERVALS>) {
+    /// Adds all intervals.
+    pub(crate) fn intervals(&self, intervals: &mut ArrayVec<Interval<K>, INTERVALS>) {
         let head = self.head();
         let base = K::load(head.key);
         let up = 64 - head.form.bits().min(64);
@@ -449,7 +453,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Form, Key, Leaf, Route, Routes, Shown};
+    use super::{ArrayVec, Form, Key, Leaf, Route, Routes, Shown};
 
     type Drawn = Vec<(u128, u8, u32)>;
 
@@ -497,6 +501,12 @@ mod tests {
         Ok(())
     }
 
+    fn replace<K: Key>(leaf: &mut Leaf<K>, route: Route<K>) -> Option<u32> {
+        let mut intervals = ArrayVec::new();
+        leaf.intervals(&mut intervals);
+        leaf.replace(route, &intervals)
+    }
+
     fn behaves<K: Key>(drawn: &Drawn, depth: u8, span: u8, pick: usize) -> Result<(), TestCaseError> {
         let mut routes = routes::<K>(drawn, depth, span);
         prop_assume!(Leaf::fits(&routes));
@@ -506,7 +516,7 @@ mod tests {
         // One that is there, with another result; then one that is not.
         let pick = pick % routes.len();
         let other = Route { result: routes[pick].result ^ 5, ..routes[pick] };
-        match leaf.replace(other) {
+        match replace(&mut leaf, other) {
             Some(old) => prop_assert_eq!(old, std::mem::replace(&mut routes[pick], other).result),
             None => {
                 leaf = {
@@ -520,7 +530,7 @@ mod tests {
         let gone = routes.remove(pick);
         if !routes.is_empty() && Leaf::fits(&routes) {
             let mut leaf = Leaf::new(&routes);
-            prop_assert_eq!(leaf.replace(gone), None);
+            prop_assert_eq!(replace(&mut leaf, gone), None);
             agrees(&leaf, &routes)?;
         }
         Ok(())

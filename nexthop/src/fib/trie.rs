@@ -5,6 +5,8 @@
 //! compressed. A route is stored once, in the node where it ends, and a lookup carries the longest match down; so an
 //! edit touches that node and copies the path to it. Results are numbers in the table that all VRFs share.
 
+use arrayvec::ArrayVec;
+
 use super::array::Array;
 use super::key::Key;
 use super::leaf::Leaf;
@@ -83,16 +85,20 @@ impl<K: Key> Slot<K> {
 
     /// Sets the result of a route and returns the one it had.
     pub(crate) fn insert(&mut self, route: Route<K>) -> Option<u32> {
-        let replaced = match self {
-            Self::Bare(_) => None,
-            Self::Leaf(_, leaf) => leaf.replace(route),
-            Self::Array(_, array) => return array.insert(route),
-        };
-        if replaced.is_some() {
-            return replaced;
-        }
         let mut routes = Routes::new();
-        self.routes(&mut routes);
+        match self {
+            Self::Bare(_) => {}
+            Self::Leaf(_, leaf) => {
+                let mut intervals = ArrayVec::new();
+                leaf.intervals(&mut intervals);
+                let replaced = leaf.replace(route, &intervals);
+                if replaced.is_some() {
+                    return replaced;
+                }
+                leaf.routes_of(&intervals, &mut routes);
+            }
+            Self::Array(_, array) => return array.insert(route),
+        }
         let old = match routes.binary_search_by_key(&route.order(), Route::order) {
             Ok(at) => routes.get_mut(at).map(|there| std::mem::replace(&mut there.result, route.result)),
             Err(at) => {

@@ -284,3 +284,18 @@ proptest! {
         prop_assert!(known.is_unlocked());
     }
 }
+
+#[test]
+fn a_bucket_tells_whether_entries_of_its_home_live_elsewhere_whatever_else_is_in_the_word() {
+    let index = Index::new(BUCKETS).unwrap();
+    let bucket = index.bucket(3);
+    bucket.put(8, 0xffff, 1);
+    bucket.put(9, 0xffff, 2);
+    assert!(bucket.try_lock());
+    assert!(!bucket.is_spilled());
+    bucket.spill_more();
+    assert!(bucket.is_spilled());
+    bucket.unlock();
+    bucket.spill_less();
+    assert!(!bucket.is_spilled());
+}
