@@ -52,7 +52,8 @@ pub struct About {
     pub semantics: Vec<u32>,
     /// The seed of the entropy hash.
     pub seed: u32,
-    /// What a backend must have: `control`, the control thread with its timers (neighbour resolution).
+    /// What a backend must have: `control`, the control thread with its timers (neighbour resolution); `short_frames`,
+    /// a wire that carries less than an Ethernet header.
     #[serde(default)]
     pub requires: Vec<String>,
     /// Time goes on at least until then after the last packet, in ms.

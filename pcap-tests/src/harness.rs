@@ -228,6 +228,15 @@ impl fmt::Display for Summary {
     }
 }
 
+impl Summary {
+    /// Adds what another run has found.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.skipped.extend(other.skipped);
+        self.failed.extend(other.failed);
+    }
+}
+
 /// Runs every case and every mutant on a backend.
 pub fn run_all<B: Backend>(cases: &[Case], backend: &mut B) -> Summary {
     let mut summary = Summary::default();

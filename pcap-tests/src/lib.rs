@@ -7,6 +7,7 @@
 pub mod case;
 pub mod compare;
 pub mod counters;
+pub mod daemon;
 pub mod decode;
 pub mod harness;
 pub mod simulated;

@@ -3,13 +3,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use agent_api::v1::Operation;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use packet::{InterfaceId, MemoryBuf};
 use vrouter::simulator::{Simulator, Size};
 
 use crate::{
     case::{Case, Neighbour},
     counters::Counters,
+    daemon::mac,
     harness::{Backend, Datapath},
 };
 
@@ -124,15 +125,4 @@ fn with_device(mut operation: Operation) -> Operation {
         interface.device.get_or_insert(Device { kind: Some(device::Kind::Null(NullDevice {})), queues: 0 });
     }
     operation
-}
-
-fn mac(text: &str) -> Result<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut parts = text.split(':');
-    for byte in &mut mac {
-        let Some(part) = parts.next() else { bail!("{text} is no MAC") };
-        *byte = u8::from_str_radix(part, 16)?;
-    }
-    ensure!(parts.next().is_none(), "{text} is no MAC");
-    Ok(mac)
 }

@@ -151,6 +151,15 @@ impl<T> Reader<T> {
         self.value.get_or_insert_with(|| self.shared.slot.load())
     }
 
+    /// The value of the last boundary, without passing another one; a sleeper wakes with the newest.
+    #[inline]
+    pub fn current(&mut self) -> &Arc<T> {
+        if self.is_offline() {
+            self.adopt();
+        }
+        self.value.get_or_insert_with(|| self.shared.slot.load())
+    }
+
     /// Goes to sleep: passes a boundary, lets go of the value, and delays nobody until the next
     /// [`refresh`](Self::refresh).
     pub fn offline(&mut self) {

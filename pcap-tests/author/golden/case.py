@@ -15,7 +15,8 @@ REGISTRY = []
 
 def case(semantics=(), requires=(), name=None, intent=None, **arguments):
     """Registers a function that builds a case. Its module is the group, its name the case, its docstring
-    the intent. `requires`: what a backend must have (`control`: the control thread and its timers).
+    the intent. `requires`: what a backend must have (`control`: the control thread and its timers;
+    `short_frames`: a wire that carries less than an Ethernet header).
     `arguments` go to the function, for cases that differ by a parameter."""
 
     def register(function):

@@ -81,7 +81,8 @@ for title, name, reason, bad, good in (
     ("LLDP on an interface without a twin", "unsupported_ethertype", "unsupported_ethertype", edit(MAC, 12, b"\x88\xcc") + bytes(payload(46)), None),
     ("A VLAN tag that no interface takes", "vlan", "unsupported_vlan", edit(MAC, 12, b"\x81\x00") + b"\x00\x64\x08\x00" + bytes(udp(*V4)), None),
 ):
-    case(name=name, intent=f"{title}: dropped by name; the intact packet passes.", bad=bad, reason=reason, good=good)(from_vm)
+    case(name=name, intent=f"{title}: dropped by name; the intact packet passes.", bad=bad, reason=reason, good=good,
+         requires=["short_frames"] if name == "runt" else ())(from_vm)
 
 OUTER = 14 + 20
 for title, name, reason, fields in (

@@ -25,6 +25,8 @@ const STRETCHES: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     scope: Scope,
+    /// When the interface of the scope was created: another one with its id has no part in the datagram.
+    born: u32,
     src: Address,
     dst: Address,
     protocol: u8,
@@ -91,13 +93,8 @@ impl<B: PacketBuf> Fragments<B> {
         &mut self,
         now: u64,
         seed: u64,
-        buf: &B,
-        meta: &Meta,
-        scope: Scope,
+        (key, fragment): (Key, packet::Fragment),
     ) -> Result<&mut Datagram, DropReason> {
-        let fragment = packet::fragment(buf.data(), meta).ok_or(DropReason::InvalidIpHeader)?;
-        let packet::Fragment { identification, protocol, .. } = fragment;
-        let key = Key { scope, src: meta.src, dst: meta.dst, protocol, identification };
         let place = &mut self.datagrams[slot(&key, seed)];
         let known = place.as_ref().is_some_and(|datagram| datagram.key == key && now <= datagram.until);
         if !known {
@@ -115,16 +112,9 @@ impl<B: PacketBuf> Fragments<B> {
         }
     }
 
-    fn place(
-        &mut self,
-        now: u64,
-        seed: u64,
-        buf: &B,
-        meta: &Meta,
-        scope: Scope,
-    ) -> Result<Place, DropReason> {
+    fn place(&mut self, now: u64, seed: u64, fragment: (Key, packet::Fragment)) -> Result<Place, DropReason> {
         let full = self.waiting.len() >= PER_WORKER;
-        let datagram = self.datagram(now, seed, buf, meta, scope)?;
+        let datagram = self.datagram(now, seed, fragment)?;
         match datagram.state {
             State::Open(half, session) => Ok(Place::Follow(half, session)),
             State::Condemned => Err(DropReason::FragmentOverlap),
@@ -135,6 +125,20 @@ impl<B: PacketBuf> Fragments<B> {
             }
         }
     }
+}
+
+/// Which datagram a fragment is part of, and its place in it.
+fn key_of<B: PacketBuf>(
+    cx: &Context<'_>,
+    buf: &B,
+    meta: &Meta,
+    scope: Scope,
+) -> Option<(Key, packet::Fragment)> {
+    let fragment = packet::fragment(buf.data(), meta)?;
+    let packet::Fragment { identification, protocol, .. } = fragment;
+    let interface = scope.interface().and_then(|id| cx.tables.interface(id));
+    let born = interface.map_or(0, |row| row.born);
+    Some((Key { scope, born, src: meta.src, dst: meta.dst, protocol, identification }, fragment))
 }
 
 impl Datagram {
@@ -170,9 +174,11 @@ impl<B: PacketBuf> Datapath<B> {
             if !meta.facts.contains(Facts::L4) {
                 return Err(DropReason::FragmentTiny);
             }
-            return self.fragments.datagram(cx.now.milliseconds, self.seed, buf, &meta, scope).map(|_| true);
+            let fragment = key_of(cx, buf, &meta, scope).ok_or(DropReason::InvalidIpHeader)?;
+            return self.fragments.datagram(cx.now.milliseconds, self.seed, fragment).map(|_| true);
         }
-        match self.fragments.place(cx.now.milliseconds, self.seed, buf, &meta, scope)? {
+        let fragment = key_of(cx, buf, &meta, scope).ok_or(DropReason::InvalidIpHeader)?;
+        match self.fragments.place(cx.now.milliseconds, self.seed, fragment)? {
             Place::Follow(half, session) if cx.flows.resolve(session).is_some() => self.hit(cx, i, half),
             // The half may be another conversation's by now.
             Place::Follow(..) => return Err(DropReason::FragmentNoFirst),
@@ -192,9 +198,7 @@ impl<B: PacketBuf> Datapath<B> {
     pub(super) fn open_datagram(&mut self, cx: &Context<'_>, i: usize, half: HalfId) {
         let (meta, scope) = (&self.burst.meta[i], self.burst.slot[i].scope);
         let Some(buf) = &self.burst.bufs[i] else { return };
-        let Some(fragment) = packet::fragment(buf.data(), meta) else { return };
-        let packet::Fragment { identification, protocol, .. } = fragment;
-        let key = Key { scope, src: meta.src, dst: meta.dst, protocol, identification };
+        let Some((key, _)) = key_of(cx, buf, meta, scope) else { return };
         let fragments = &mut self.fragments;
         let Some(datagram) = fragments.datagrams[slot(&key, self.seed)].as_mut().filter(|d| d.key == key)
         else {
@@ -284,7 +288,8 @@ mod tests {
     use super::*;
 
     fn datagram() -> Datagram {
-        let key = Key { scope: Scope::NONE, src: [0; 16], dst: [0; 16], protocol: 17, identification: 7 };
+        let key =
+            Key { scope: Scope::NONE, born: 0, src: [0; 16], dst: [0; 16], protocol: 17, identification: 7 };
         Datagram { key, state: State::Waiting, until: 0, waiting: 0, seen: ArrayVec::new() }
     }
 

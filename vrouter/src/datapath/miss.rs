@@ -64,7 +64,14 @@ impl<B: PacketBuf> Datapath<B> {
             limits: limits(cx.tables, slot.scope, &decision),
             reply_peer: tunnel_peer(cx.tables, decision.leaf),
         });
-        match cx.flows.insert(&mut self.slots, &session, cx.now.tick()) {
+        let mut inserted = cx.flows.insert(&mut self.slots, &session, cx.now.tick());
+        if let Err(InsertError::ReverseTaken(other)) = inserted
+            && is_outlived(cx, other)
+        {
+            self.end_session(cx, other, EndReason::Replaced);
+            inserted = cx.flows.insert(&mut self.slots, &session, cx.now.tick());
+        }
+        match inserted {
             Ok(reference) => {
                 self.counters.flow_created.add(1);
                 let id = reference.session.forward();
@@ -129,6 +136,10 @@ impl<B: PacketBuf> Datapath<B> {
     /// Whether a session decided before the last change still holds; if it does, it is good for this epoch.
     /// A session that goes another way now has ended when this returns `false`.
     pub(super) fn still_holds(&mut self, cx: &Context<'_>, id: HalfId) -> bool {
+        if is_outlived(cx, id) {
+            self.end_session(cx, id, EndReason::Replaced);
+            return false;
+        }
         let half = cx.flows.half(id);
         if half.is_pinned() {
             return true;
@@ -180,6 +191,24 @@ impl<B: PacketBuf> Datapath<B> {
         self.end_session(cx, id, EndReason::Replaced);
         false
     }
+}
+
+/// Whether an interface of a session was deleted since, and another one has its id now: the sweep has not been
+/// there yet, but whoever has the id starts without a past.
+pub(super) fn is_outlived(cx: &Context<'_>, id: HalfId) -> bool {
+    let (half, other) = (cx.flows.half(id), cx.flows.half(id.other()));
+    // What rules refuse has one half only.
+    let halves = [Some(&half), Some(&other).filter(|_| half.forwards())];
+    let halves = || halves.into_iter().flatten();
+    // A half that is new at its place was never validated there.
+    let validated = halves().map(Half::validated_at).reduce(|a, b| if is_older(a, b) { b } else { a });
+    let interfaces = halves().filter_map(|half| cx.tables.interface(half.scope().interface()?));
+    let mut births = interfaces.map(|row| row.born);
+    births.any(|born| {
+        // A birth long past says nothing on a counter that wraps.
+        let recent = cx.tables.epoch.wrapping_sub(born) < 1 << 30;
+        recent && validated.is_some_and(|validated| is_older(validated, born))
+    })
 }
 
 /// All that a new session is made of.

@@ -5,7 +5,7 @@ use flow::{FlowKey, Half, HalfId, Scope, ScopeKind};
 use packet::{Meta, PacketBuf, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
-use super::miss::tunnel_peer;
+use super::miss::{is_outlived, tunnel_peer};
 use super::walk::{self, End, Pick, Start};
 use super::{Context, Datapath};
 use crate::tables::{FloatingIp, Interface, PeerId};
@@ -64,7 +64,7 @@ fn rekey(cx: &Context<'_>, found: HalfId, key: &FlowKey) -> Option<HalfId> {
     let other = found.other();
     let half = cx.flows.half(other);
     let same = FlowKey { scope: key.scope, ..half.key() } == *key;
-    if !same || !cx.flows.half(found).forwards() {
+    if !same || !cx.flows.half(found).forwards() || is_outlived(cx, found) {
         return None;
     }
     cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;

@@ -225,11 +225,13 @@ impl Drop for DpdkPorts {
     }
 }
 
-/// What control wants to know of a port. Devices without a MAC of their own have the one asked for.
+/// What control wants to know of a port. Devices that carry whatever is sent have the MAC asked for; one that they
+/// show is made up by their driver.
 fn describe(port: &Port, wanted: Option<[u8; 6]>) -> Result<AttachedPort, String> {
     let driver = port.info().map_err(|error| error.to_string())?.driver;
     let own = port.mac().map_err(|error| error.to_string())?;
-    let mac = if own == [0; 6] { wanted.unwrap_or(own) } else { own };
+    let given = wanted.filter(|_| own == [0; 6] || !is_real(port.device()));
+    let mac = given.unwrap_or(own);
     Ok(AttachedPort { port: PortId(port.id()), mac, driver })
 }
 

@@ -95,6 +95,8 @@ pub struct Interface {
     pub twin: Option<InterfaceId>,
     /// The epoch at which groups, rules, membership or floating IPs of this interface last changed.
     pub epoch: u32,
+    /// The epoch at which it was created: what is older speaks of another interface that had this id.
+    pub born: u32,
     /// Counters, one block per worker.
     pub counters: Arc<InterfaceCounters>,
 }

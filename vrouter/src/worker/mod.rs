@@ -141,12 +141,8 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
 
     /// Looks once at everything that could bring work; whether there was any.
     fn turn(&mut self, now: Now) -> bool {
-        let mut worked = false;
-        while let Some(command) = self.mailbox.commands.pop() {
-            self.obey(command);
-            worked = true;
-        }
-        let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
+        let mut worked = self.catch_up();
+        let cx = Context { tables: self.tables.current(), flows: &self.flows, now };
         self.mailbox.show_generation(cx.tables.generation);
         self.datapath.release(&cx, &mut self.outputs);
         if !self.mailbox.outgoing.is_empty() {
@@ -156,6 +152,11 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
         for input in &mut self.inputs {
             // Each burst is a boundary, so that a change does not wait for the round over all queues.
             let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
+            if !self.mailbox.commands.is_empty() {
+                // These tables may lead to a port that the next turn gets to know.
+                worked = true;
+                break;
+            }
             // What comes before the interface is in the tables waits in the device.
             let known = cx.tables.interface(input.interface);
             if known.is_none_or(|interface| interface.port != Some(input.port)) {
@@ -170,6 +171,18 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
         worked |= self.outputs.forward();
         self.datapath.housekeeping(&self.flows, &self.boundaries, &mut self.sink);
         worked
+    }
+
+    /// Takes the newest tables and then does what was asked before they were published: where they lead to a new
+    /// port, this worker can send by it. Whether anything was asked.
+    fn catch_up(&mut self) -> bool {
+        self.tables.refresh();
+        let mut asked = false;
+        while let Some(command) = self.mailbox.commands.pop() {
+            self.obey(command);
+            asked = true;
+        }
+        asked
     }
 
     fn obey(&mut self, command: Command<I>) {
@@ -192,7 +205,8 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
     fn originate(&mut self, now: Now) {
         for _ in 0..OUTGOING_PER_TURN {
             let Some(Outgoing { interface, ingress, frame }) = self.mailbox.outgoing.pop() else { break };
-            let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
+            self.catch_up();
+            let cx = Context { tables: self.tables.current(), flows: &self.flows, now };
             self.frames.push(frame);
             if ingress {
                 self.datapath.run(&cx, interface, &mut self.frames, &mut self.outputs);

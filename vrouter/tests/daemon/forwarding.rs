@@ -4,7 +4,7 @@ use agent_api::v1::StatsRequest;
 
 use crate::frames;
 use crate::harness::{Daemon, wait_for};
-use crate::objects::{NETWORK, record, repeat, replay, workload};
+use crate::objects::{NETWORK, NULL, record, repeat, replay, workload};
 
 const FRAMES: u16 = 300;
 
@@ -82,4 +82,15 @@ fn a_worker_is_seen_to_work_and_to_sleep() {
     let request = StatsRequest { workers: true, ..StatsRequest::default() };
     let only = daemon.runtime.block_on(daemon.client.stats(request)).unwrap().into_inner();
     assert!(only.interfaces.is_empty() && only.workers.len() == 1);
+}
+
+#[test]
+fn a_frame_without_a_whole_ethernet_header_is_dropped_by_name() {
+    let sent = [frames::udp(1, 2, 1000)[..10].to_vec(), frames::udp(1, 2, 1000)];
+    let mut daemon = Daemon::start_with("", |directory| frames::write(&directory.join("in.pcap"), &sent));
+    daemon.apply(&[NETWORK, &workload(1, &replay("in.pcap")), &workload(2, NULL)].concat());
+    wait_for("both frames", || daemon.packets("vm1").0 == 2);
+    let accounting = daemon.accounting();
+    assert_eq!((accounting.received, accounting.sent, accounting.dropped), (2, 1, 1));
+    assert_eq!(daemon.stats().drops[0].reason, "truncated");
 }

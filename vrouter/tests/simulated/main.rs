@@ -6,6 +6,7 @@ mod limits;
 mod moves;
 mod neighbours;
 mod path_mtu;
+mod rebirth;
 mod rules;
 
 use agent_api::v1::{Operation, operation};

@@ -59,6 +59,7 @@ impl Compiler {
             delivery: delivery(cx.store, spec.id),
             twin: spec.twin_of.or_else(|| twin(cx.store, spec.id)),
             epoch: epoch(cx.generation),
+            born: cx.tables.interface(spec.id).map_or(epoch(cx.generation), |row| row.born),
             counters: attachment.map(|attachment| attachment.counters.clone()).unwrap_or_default(),
         }
     }
