@@ -146,13 +146,13 @@ fn af_packet_carries_frames_and_sees_the_link() {
         let (a, mut a_queues) = start(&af_packet("va"), &pool);
         let (b, mut b_queues) = start(&af_packet("vb"), &pool);
         carries_both_ways(&mut a_queues, &mut b_queues, &pool);
-        assert!(a.link().unwrap().up);
+        eventually("the link is up", || a.link().unwrap().up);
         ip("link set vb down");
         eventually("the link is down", || !a.link().unwrap().up);
         ip("link set vb up");
         eventually("the link is up", || a.link().unwrap().up);
         ip("link del vb");
-        assert!(!a.link().unwrap().up && !b.link().unwrap().up, "gone");
+        eventually("both are gone", || !a.link().unwrap().up && !b.link().unwrap().up);
         detach(a, a_queues);
         detach(b, b_queues);
         assert_eq!(pool.in_use(), 0);
