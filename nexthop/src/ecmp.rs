@@ -239,7 +239,9 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
 
-    use super::{EcmpGroup, Member, TooManyMembers, quotas, slots_for};
+    use super::{
+        EcmpGroup, Member, SLOTS_MAX, SLOTS_MIN, SLOTS_OF_LIGHTEST, TooManyMembers, quotas, slots_for,
+    };
 
     fn member(next_hop: u32, weight: u32) -> Member {
         Member { next_hop: NextHopId(next_hop), label: Label::NONE, weight }
@@ -361,6 +363,24 @@ mod tests {
         let heavy = EcmpGroup::new([member(1, u32::MAX), member(2, u32::MAX)]).unwrap();
         let first = flows(10_000).filter(|hash| heavy.pick_local(*hash, |_| true) == Some(0)).count();
         assert!((4_800..5_200).contains(&first));
+    }
+
+    #[test]
+    fn a_table_is_large_enough_for_the_lightest_member_and_no_larger() {
+        for weights in [&[1, 1][..], &[1, 3], &[2, 7, 9], &[5, 0, 50], &[1; 30], &[3, 90]] {
+            let members: Vec<_> = (0..).zip(weights).map(|(id, weight)| member(id, *weight)).collect();
+            let (total, lightest) =
+                (weights.iter().sum::<u32>(), weights.iter().filter(|w| **w > 0).min().unwrap());
+            let wanted = SLOTS_OF_LIGHTEST * u64::from(total);
+            let size = slots_for(&members);
+            assert!(size as u64 * u64::from(*lightest) >= wanted, "{weights:?}: {size}");
+            assert!(
+                size == SLOTS_MIN || (size as u64 / 2) * u64::from(*lightest) < wanted,
+                "{weights:?}: {size}"
+            );
+        }
+        assert_eq!(slots_for(&[member(1, 1), member(2, u32::MAX)]), SLOTS_MAX);
+        assert_eq!(slots_for(&[]), SLOTS_MIN);
     }
 
     #[test]
