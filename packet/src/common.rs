@@ -65,6 +65,9 @@ pub trait Family {
     /// packet must be as [`Family::read`] found it: TCP or UDP.
     fn translate(data: &mut [u8], l3: usize, tcp: bool, to: &InPlace<Self::Addresses>, hop: bool);
 
+    /// Takes one from the TTL of the packet at `l3`, which is more than 0.
+    fn hop(data: &mut [u8], l3: usize);
+
     /// The source address, right-aligned in the order of memory, in as many words as the family needs.
     fn is_from(addresses: &Self::Addresses, source: &crate::Address) -> bool;
 }
@@ -118,6 +121,14 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn hop(data: &mut [u8], l3: usize) {
+        let Some(header) = bytes::chunk_mut::<20>(data, l3) else { return };
+        let checksum = Delta::TTL_DECREMENT.apply(u16::from_be_bytes([header[10], header[11]]));
+        header[8] = header[8].saturating_sub(1);
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    }
+
+    #[inline(always)]
     fn is_from(addresses: &u64, source: &crate::Address) -> bool {
         let [s0, s1, s2, s3, ..] = *source;
         let [a, b, c, d, ..] = addresses.to_ne_bytes();
@@ -161,6 +172,13 @@ impl Family for Ipv6 {
         } else {
             let checksum = to.delta_l4.apply_udp(u16::from_be_bytes([header[46], header[47]]));
             header[46..48].copy_from_slice(&checksum.to_be_bytes());
+        }
+    }
+
+    #[inline(always)]
+    fn hop(data: &mut [u8], l3: usize) {
+        if let Some(header) = bytes::chunk_mut::<8>(data, l3) {
+            header[7] = header[7].saturating_sub(1);
         }
     }
 

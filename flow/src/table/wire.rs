@@ -32,6 +32,13 @@ impl<A> WireKey<A> {
         Self { addresses: common.addresses, tail }
     }
 
+    /// Both addresses, as they lie in the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn addresses(&self) -> &A {
+        &self.addresses
+    }
+
     const fn ports(&self) -> u32 {
         (self.tail as u32).rotate_left(16)
     }

@@ -2,7 +2,7 @@
 
 use flow::tcp::Progress;
 use flow::{EndReason, FlowKey, HalfId, Scope, Verdict as FlowVerdict};
-use packet::hash::{FlowHasher, entropy_port};
+use packet::hash::entropy_port;
 use packet::{DropReason, Facts, Meta, PacketBuf};
 
 use super::burst::{BURST, Bits, Leaf, Origin, Verdict};
@@ -63,7 +63,7 @@ impl<B: PacketBuf> Datapath<B> {
     fn scope(&mut self, cx: &Context<'_>, i: usize) -> Result<Option<Scope>, DropReason> {
         let meta = &mut self.burst.meta[i];
         let slot = &mut self.burst.slot[i];
-        let hash = FlowHasher::new(self.seed).packet(meta, 0);
+        let hash = self.hasher.packet(meta, 0);
         meta.hash = (hash >> 32) as u32;
         slot.entropy = entropy_port(hash);
         let Some(arrival) = cx.tables.interface(slot.arrival) else {

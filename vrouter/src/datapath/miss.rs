@@ -157,7 +157,7 @@ impl<B: PacketBuf> Datapath<B> {
             Some(()) => opening_again(cx.tables, &forward, &reverse, binding),
             None => opening,
         };
-        let hash = forward.key().hash(&packet::hash::FlowHasher::new(self.seed)) as u32;
+        let hash = forward.key().hash(&self.hasher) as u32;
         let pin = Leaf::cached(forward.route());
         let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), &mut Silent);
         match decision.refused {

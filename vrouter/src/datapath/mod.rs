@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use flow::{EndReason, FlowTable, HalfId, SessionSink, Ticks, WorkerSlots};
+use packet::hash::FlowHasher;
 use packet::{PacketBuf, PortId, WorkerId};
 use sync::{Boundaries, Observation};
 
@@ -78,6 +79,8 @@ pub struct DatapathConfig {
 pub struct Datapath<B> {
     worker: WorkerId,
     seed: u64,
+    /// Of packets, for entropy and ECMP.
+    hasher: FlowHasher,
     slots: WorkerSlots<Observation>,
     counters: Arc<WorkerCounters>,
     events: Arc<EventQueue<B>>,
@@ -103,6 +106,7 @@ impl<B: PacketBuf> Datapath<B> {
         Self {
             worker: config.worker,
             seed: config.seed,
+            hasher: FlowHasher::new(config.seed),
             slots,
             counters,
             events,

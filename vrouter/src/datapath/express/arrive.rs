@@ -18,6 +18,13 @@ pub(super) trait Receive {
     fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)>;
 }
 
+/// Whether a frame is what nearly all are: a sender that left its checksum to the device is rare on a wire, and so is a
+/// chain of buffers.
+#[inline(always)]
+pub(super) fn is_plain<B: PacketBuf>(buf: &B) -> bool {
+    buf.is_whole() && buf.l4_checksum() != L4Checksum::Partial
+}
+
 /// Frames of a workload: from its own MAC and one of its first addresses.
 pub(super) struct FromWorkload {
     scope: Scope,
@@ -42,6 +49,16 @@ impl FromWorkload {
         let kind = if v6 { Ipv6::ETHER_TYPE } else { Ipv4::ETHER_TYPE };
         let from = mac_word(&arrival.mac) | u64::from(kind.swap_bytes()) << 48;
         Self { scope: Scope::from_workload(arrival.id), from, sources }
+    }
+
+    /// The packet in a frame, and its key without scope, where there are no sessions.
+    #[inline(always)]
+    pub(super) fn receive_unscoped<F: Wire, B: PacketBuf>(
+        &mut self,
+        buf: &B,
+    ) -> Option<(Lane, WireKey<F::Addresses>)> {
+        self.scope = Scope::NONE;
+        self.receive::<F, B>(buf)
     }
 }
 

@@ -31,13 +31,21 @@ pub(super) enum Way<'t> {
 }
 
 /// The ways of a burst, by the low bits of their leaves, whose labels do not matter.
-pub(super) struct Ways<'t>([Option<(Leaf, Way<'t>)>; Ways::MEMO]);
+pub(super) struct Ways<'t> {
+    known: [Option<(Leaf, Way<'t>)>; Ways::MEMO],
+    /// Whether packets have sessions; if not, none goes to a workload that needs them.
+    sessions: bool,
+}
 
 impl<'t> Ways<'t> {
     const MEMO: usize = 16;
 
-    pub(super) fn new() -> Self {
-        Self([None; Self::MEMO])
+    pub(super) fn with_sessions() -> Self {
+        Self { known: [None; Self::MEMO], sessions: true }
+    }
+
+    pub(super) fn without_sessions() -> Self {
+        Self { known: [None; Self::MEMO], sessions: false }
     }
 
     /// The way of a leaf; `None` if its packets need a closer look.
@@ -50,9 +58,9 @@ impl<'t> Ways<'t> {
         v6: bool,
     ) -> Option<&Way<'t>> {
         let leaf = leaf.unlabelled();
-        let slot = &mut self.0[leaf.0 as usize % Self::MEMO];
+        let slot = &mut self.known[leaf.0 as usize % Self::MEMO];
         if slot.is_none_or(|(known, _)| known != leaf) {
-            *slot = Some((leaf, way(tables, outputs, leaf, v6)?));
+            *slot = Some((leaf, way(tables, outputs, leaf, v6, self.sessions)?));
         }
         slot.as_ref().map(|(_, way)| way)
     }
@@ -64,12 +72,13 @@ fn way<'t, B: PacketBuf>(
     outputs: &mut Outputs<B>,
     leaf: Leaf,
     v6: bool,
+    sessions: bool,
 ) -> Option<Way<'t>> {
     if leaf == Leaf::RECEIVE || leaf == Leaf::default() {
         return None;
     }
     match exit(tables, leaf, 0).ok()? {
-        Exit::Workload(interface) => {
+        Exit::Workload(interface) if sessions || !interface.needs_flow() => {
             let mut header = [0; 14];
             header[..6].copy_from_slice(&interface.mac);
             header[6..12].copy_from_slice(&interface.gateway_mac);
@@ -89,6 +98,6 @@ fn way<'t, B: PacketBuf>(
             let output = outputs.reserve(tables.interface(member.interface)?)?;
             Some(Way::Tunnel { output, member, label })
         }
-        Exit::Plain(..) => None,
+        Exit::Workload(_) | Exit::Plain(..) => None,
     }
 }
