@@ -267,6 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_that_of_both_families_and_of_hosts_and_shorter_prefixes() {
+        let routes = ["10.0.0.0/8", "10.0.0.7/32", "2001:db8::/32", "2001:db8::7/128"];
+        let memory = |routes: &[&str]| {
+            let mut vrfs = Vrfs::new();
+            for route in routes {
+                vrfs.insert(RED, prefix(route), result(1));
+            }
+            vrfs.memory(RED)
+        };
+        let each = routes.map(|route| memory(&[route]));
+        assert!(each.iter().all(|bytes| (32..=256).contains(bytes)), "{each:?}");
+        assert_eq!(memory(&routes), each.iter().sum());
+        assert_eq!(memory(&[]), 0);
+    }
+
+    #[test]
     fn a_deleted_vrf_gives_its_results_back() {
         let mut vrfs = Vrfs::new();
         for i in 0..2_000_u32 {

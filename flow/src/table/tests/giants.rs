@@ -64,3 +64,17 @@ proptest! {
         prop_assert_eq!(counter(packets, bytes).total(wraps), (packets, bytes));
     }
 }
+
+#[test]
+fn a_counter_that_stands_still_or_is_full_has_not_gone_through_zero() {
+    const PACKETS: u64 = (1 << 28) - 1;
+    let nothing = counter(0, 0);
+    for standing in [nothing, counter(7, 700), counter(PACKETS, 1 << 35)] {
+        assert_eq!(standing.wrapped_since(standing), (false, false));
+    }
+    let full = counter(PACKETS, 0);
+    assert_eq!(full.wrapped_since(nothing), (false, false));
+    assert_eq!(full.plus(64).wrapped_since(full), (true, false));
+    let last = counter(PACKETS, (1 << 36) - 1);
+    assert_eq!(last.plus(1).wrapped_since(last), (true, true));
+}
