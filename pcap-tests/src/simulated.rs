@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use agent_api::v1::Operation;
 use anyhow::{Context, Result, ensure};
 use packet::{InterfaceId, MemoryBuf};
+use vrouter::datapath::Explanation;
 use vrouter::simulator::{Simulator, Size};
 
 use crate::{
@@ -42,6 +43,23 @@ pub struct World {
 impl World {
     fn interface(&self, name: &str) -> Result<InterfaceId> {
         self.simulator.interface(name).with_context(|| format!("no interface {name}"))
+    }
+}
+
+impl World {
+    /// What would happen to a frame that came in now.
+    ///
+    /// # Errors
+    /// An interface that does not exist.
+    pub fn explain(&self, interface: &str, frame: &[u8]) -> Result<Explanation> {
+        let interface = self.interface(interface)?;
+        self.simulator.explain(interface, frame).context("memory for an explanation")
+    }
+
+    /// The name of an interface.
+    #[must_use]
+    pub fn name(&self, id: InterfaceId) -> String {
+        self.simulator.tables().interface(id).map_or_else(String::new, |row| row.name.to_string())
     }
 }
 

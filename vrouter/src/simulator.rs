@@ -260,6 +260,6 @@ impl Simulator {
     pub fn explain(&self, interface: InterfaceId, frame: &[u8]) -> Option<Explanation> {
         let tables = self.tables();
         let cx = Context { tables, flows: &self.flows, now: self.now };
-        explain(&cx, self.seed, interface, frame)
+        explain(&cx, self.seed, |of| Some(self.datapath.recall(of)), interface, frame)
     }
 }

@@ -30,6 +30,14 @@ impl FlowTable {
             .any(|number| self.belongs_to(number, interface) && self.evict(slots, number, now, GRACE))
     }
 
+    /// Whether [`Self::evict_of`] would find one.
+    pub(super) fn has_victim(&self, interface: InterfaceId, now: Ticks) -> bool {
+        self.interfaces.row(interface).candidates().any(|number| {
+            let lives = self.cold.get(number as usize).and_then(|cold| cold.living()).is_some();
+            lives && self.belongs_to(number, interface) && self.is_victim(number, now, GRACE)
+        })
+    }
+
     /// Removes half-open and denied sessions of a family, as far as they are among the next few.
     pub(super) fn evict_any<O>(&self, slots: &mut WorkerSlots<O>, v6: bool, now: Ticks) {
         let family = usize::from(v6);

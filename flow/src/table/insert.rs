@@ -351,7 +351,7 @@ impl FlowTable {
 
 /// The interfaces for which a session with halves of these scopes counts: those whose workload sends in
 /// either direction, and the receiver of a session that has one direction only.
-fn counted(scopes: [Scope; 2]) -> [Option<InterfaceId>; 2] {
+pub(super) fn counted(scopes: [Scope; 2]) -> [Option<InterfaceId>; 2] {
     let one_sided = scopes[1] == Scope::NONE;
     scopes.map(|scope| match scope.kind() {
         Some(ScopeKind::FromWorkload) => scope.interface(),

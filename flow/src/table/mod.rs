@@ -15,6 +15,7 @@ mod index;
 mod insert;
 mod interfaces;
 mod machine;
+mod refusal;
 mod slots;
 mod sweep;
 mod view;

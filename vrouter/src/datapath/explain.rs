@@ -1,15 +1,17 @@
-//! What would happen to this packet: the pipeline itself, run on a copy with a session table of its own,
-//! and the decision told step by step. Nothing that forwards is touched.
+//! What would happen to this packet: the pipeline itself, run on a copy with a session table of its own and a copy
+//! of what its worker remembers, and the decision told step by step. Nothing that forwards is touched.
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use flow::{FlowKey, FlowTable, HalfId, NewHalf, NewSession, Verdict as FlowVerdict};
-use packet::{InterfaceId, MemoryBuf, Meta, PacketBuf, PortId, WorkerId};
+use flow::{FlowKey, FlowTable, HalfId, NewHalf, NewSession, Scope, SessionRef, Verdict as FlowVerdict};
+use packet::{DropReason, Facts, InterfaceId, MemoryBuf, Meta, PacketBuf, PortId, WorkerId};
 
 use super::burst::{BURST, Origin, Slot, Verdict};
 use super::decide::{Narrate, decide};
-use super::miss::opening_of;
+use super::fragment::key_of;
+use super::memory::{Memory, MemoryOf};
+use super::miss::{foresee, opening_of};
 use super::walk::Pick;
 use super::{Context, Datapath, DatapathConfig, Event, EventQueue, Ports, WorkerCounters};
 
@@ -64,19 +66,39 @@ impl Narrate for Story<'_> {
 /// A worker that does not exist: what it counts goes nowhere.
 const NOBODY: WorkerId = WorkerId(u8::MAX);
 
-/// Explains what would happen to `frame` if it arrived on `arrival` now. `None` without memory for it.
+/// Explains what would happen to `frame` if it arrived on `arrival` now. `recall` asks the worker that would receive
+/// it what it remembers; without an answer, it is taken to remember nothing. `None` without memory for it.
 #[must_use]
-pub fn explain(cx: &Context<'_>, seed: u64, arrival: InterfaceId, frame: &[u8]) -> Option<Explanation> {
+pub fn explain(
+    cx: &Context<'_>,
+    seed: u64,
+    recall: impl FnOnce(MemoryOf) -> Option<Memory>,
+    arrival: InterfaceId,
+    frame: &[u8],
+) -> Option<Explanation> {
     let mut story = Explanation::default();
-    // The first run finds out which session the packet asks for; the second has that session.
+    // The first run finds out which session and datagram the packet is part of; the second has them.
     let scratch = scratch_table(seed)?;
-    let (first, _) = run(&Context { flows: &scratch, ..*cx }, seed, arrival, frame)?;
-    let known = first.staged_key().and_then(|key| Some((key, cx.flows.lookup(&key)?)));
+    let (first, _) = run(&Context { flows: &scratch, ..*cx }, seed, None, arrival, frame)?;
+    let mut memory = recall(MemoryOf(datagram_of(cx, &first, frame)));
+    let datagram = memory.as_mut().and_then(|memory| memory.datagram.as_mut());
+    let followed = datagram.as_ref().and_then(|datagram| datagram.session());
+    let known = match first.staged_key() {
+        Some(key) => cx.flows.lookup(&key).map(|half| (key, half)),
+        // A later fragment is looked for by its datagram.
+        None => followed
+            .filter(|(_, session)| cx.flows.resolve(*session).is_some())
+            .map(|(half, _)| (cx.flows.half(half).key(), half)),
+    };
     let scratch = scratch_table(seed)?;
-    if let Some((_, half)) = known {
-        copy_session(cx, &scratch, half);
+    if let Some((_, half)) = known
+        && let Some(copy) = copy_session(cx, &scratch, half)
+        && let Some(datagram) = datagram.filter(|_| followed.is_some_and(|(followed, _)| followed == half))
+    {
+        let half = if half.is_reverse() { copy.session.reverse() } else { copy.session.forward() };
+        datagram.belongs_to(half, copy);
     }
-    let (ran, captured) = run(&Context { flows: &scratch, ..*cx }, seed, arrival, frame)?;
+    let (ran, captured) = run(&Context { flows: &scratch, ..*cx }, seed, memory, arrival, frame)?;
 
     let (meta, slot) = (ran.burst.meta[0], ran.burst.slot[0]);
     tell_arrival(cx, &mut story.steps, &meta, &slot, frame);
@@ -91,7 +113,38 @@ pub fn explain(cx: &Context<'_>, seed: u64, arrival: InterfaceId, frame: &[u8]) 
         None => {}
     }
     conclude(cx, &mut story, &ran, captured);
+    if known.is_none()
+        && let Some(reason) = refusal(cx, &scratch, &ran)
+    {
+        refuse(&mut story, reason);
+    }
     Some(story)
+}
+
+/// The datagram that a packet is a fragment of, where that decides.
+fn datagram_of(cx: &Context<'_>, ran: &Datapath<MemoryBuf>, frame: &[u8]) -> Option<super::fragment::Key> {
+    let (meta, slot) = (&ran.burst.meta[0], &ran.burst.slot[0]);
+    let is_fragment = meta.facts.contains(Facts::FRAGMENT) && slot.scope != Scope::NONE;
+    is_fragment.then(|| key_of(cx, &MemoryBuf::new(frame), meta, slot.scope))?.map(|(key, _)| key)
+}
+
+/// Why the session that was opened in the scratch table could not be opened in the real one.
+fn refusal(cx: &Context<'_>, scratch: &FlowTable, ran: &Datapath<MemoryBuf>) -> Option<DropReason> {
+    let key = ran.staged_key()?;
+    let half = scratch.lookup(&key)?;
+    if !scratch.half(half).forwards() {
+        return None;
+    }
+    foresee(cx, &key, &scratch.half(half.other()).key())
+}
+
+/// The packet goes no further than the flow stage.
+fn refuse(story: &mut Explanation, reason: DropReason) {
+    (story.verdict, story.reason) = ("dropped", reason.name());
+    story.interface = InterfaceId(0);
+    story.packet.clear();
+    story.steps.pop();
+    story.steps.push(Step { stage: "end", text: format!("dropped as {}", reason.name()) });
 }
 
 /// A table of the explanation's own; a few sessions are enough for one packet.
@@ -103,6 +156,7 @@ fn scratch_table(seed: u64) -> Option<FlowTable> {
 fn run(
     cx: &Context<'_>,
     seed: u64,
+    memory: Option<Memory>,
     arrival: InterfaceId,
     frame: &[u8],
 ) -> Option<(Datapath<MemoryBuf>, Captured)> {
@@ -111,6 +165,9 @@ fn run(
     let slots = cx.flows.worker(WorkerId(0))?;
     let config = DatapathConfig { worker: NOBODY, seed, express: false };
     let mut datapath = Datapath::new(&config, slots, counters, events);
+    if let Some(memory) = memory {
+        datapath.remember(memory);
+    }
     let mut captured = Captured::default();
     let mut frames = ArrayVec::new();
     frames.push(MemoryBuf::new(frame));
@@ -119,7 +176,7 @@ fn run(
 }
 
 /// Puts a copy of a session into the scratch table.
-fn copy_session(cx: &Context<'_>, scratch: &FlowTable, half: HalfId) {
+fn copy_session(cx: &Context<'_>, scratch: &FlowTable, half: HalfId) -> Option<SessionRef> {
     let copy = |id: HalfId| {
         let half = cx.flows.half(id);
         NewHalf {
@@ -143,10 +200,9 @@ fn copy_session(cx: &Context<'_>, scratch: &FlowTable, half: HalfId) {
         limits: [0, 0],
         pinned: false,
     };
-    if let Some(mut slots) = scratch.worker::<sync::Observation>(WorkerId(0)) {
-        // An empty table has room; without it the packet would be explained as a new one.
-        let _ = scratch.insert(&mut slots, &session, cx.now.tick());
-    }
+    let mut slots = scratch.worker::<sync::Observation>(WorkerId(0))?;
+    // An empty table has room; without it the packet would be explained as a new one.
+    scratch.insert(&mut slots, &session, cx.now.tick()).ok()
 }
 
 fn tell_arrival(cx: &Context<'_>, steps: &mut Vec<Step>, meta: &Meta, slot: &Slot, frame: &[u8]) {

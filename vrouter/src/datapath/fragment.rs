@@ -23,7 +23,7 @@ const STRETCHES: usize = 16;
 
 /// What all fragments of one datagram share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
+pub(super) struct Key {
     scope: Scope,
     /// When the interface of the scope was created: another one with its id has no part in the datagram.
     born: u32,
@@ -44,8 +44,9 @@ enum State {
     Condemned,
 }
 
-#[derive(Debug)]
-struct Datagram {
+/// A datagram whose fragments come in.
+#[derive(Clone, Debug)]
+pub(super) struct Datagram {
     key: Key,
     state: State,
     until: u64,
@@ -88,6 +89,22 @@ impl<B: PacketBuf> Fragments<B> {
         }
     }
 
+    /// A copy of what is known about a datagram, for whoever explains a packet.
+    pub(super) fn recall(&self, key: &Key, seed: u64) -> Option<Datagram> {
+        let known = self.datagrams[slot(key, seed)].as_ref().filter(|datagram| datagram.key == *key);
+        let mut datagram = known?.clone();
+        if self.waiting.len() >= PER_WORKER {
+            datagram.waiting = PER_DATAGRAM;
+        }
+        Some(datagram)
+    }
+
+    /// Takes over what is known about a datagram elsewhere.
+    pub(super) fn remember(&mut self, datagram: Datagram, seed: u64) {
+        let place = slot(&datagram.key, seed);
+        self.datagrams[place] = Some(datagram);
+    }
+
     /// The datagram of a fragment, with this fragment's payload added to what was seen of it.
     fn datagram(
         &mut self,
@@ -128,7 +145,7 @@ impl<B: PacketBuf> Fragments<B> {
 }
 
 /// Which datagram a fragment is part of, and its place in it.
-fn key_of<B: PacketBuf>(
+pub(super) fn key_of<B: PacketBuf>(
     cx: &Context<'_>,
     buf: &B,
     meta: &Meta,
@@ -142,6 +159,19 @@ fn key_of<B: PacketBuf>(
 }
 
 impl Datagram {
+    /// The session half that its later fragments belong to, once the first has been judged.
+    pub(super) fn session(&self) -> Option<(HalfId, SessionRef)> {
+        match self.state {
+            State::Open(half, session) => Some((half, session)),
+            State::Waiting | State::Condemned => None,
+        }
+    }
+
+    /// Its later fragments belong to this half from now on.
+    pub(super) fn belongs_to(&mut self, half: HalfId, session: SessionRef) {
+        self.state = State::Open(half, session);
+    }
+
     /// Adds a stretch of payload; an overlap with what was seen condemns the datagram.
     fn see(&mut self, begin: u32, end: u32) -> Result<(), DropReason> {
         if self.state == State::Condemned {

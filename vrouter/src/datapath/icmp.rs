@@ -38,7 +38,7 @@ const PUNTS_PER_SECOND: u32 = 2_000;
 const SAMPLES_PER_SECOND: u32 = 1_000;
 
 /// All token buckets of one worker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limiter {
     /// Per interface; a hash collision shares a bucket.
     errors: Box<[Bucket; 1024]>,

@@ -61,7 +61,7 @@ impl<B: PacketBuf> Datapath<B> {
             tcp,
             entropy: slot.entropy,
             epoch: cx.tables.epoch,
-            limits: limits(cx.tables, slot.scope, &decision),
+            limits: limits(cx.tables, [slot.scope, decision.reverse_scope]),
             reply_peer: tunnel_peer(cx.tables, decision.leaf),
         });
         let mut inserted = cx.flows.insert(&mut self.slots, &session, cx.now.tick());
@@ -90,13 +90,7 @@ impl<B: PacketBuf> Datapath<B> {
                 self.hit(cx, i, id);
                 Ok(())
             }
-            Err(error) => Err(decision.refused.unwrap_or(match error {
-                InsertError::InterfaceLimit(_) => DropReason::FlowLimitInterface,
-                InsertError::DeniedLimit => DropReason::FlowLimitDenied,
-                // The reply's key belongs to another session: no port is free for this one.
-                InsertError::ReverseTaken(_) | InsertError::SelfMirrored => DropReason::FlowCollision,
-                InsertError::TableFull | InsertError::Exists(_) => DropReason::FlowTableFull,
-            })),
+            Err(error) => Err(decision.refused.unwrap_or_else(|| reason_of(&error))),
         }
     }
 
@@ -283,9 +277,29 @@ pub(super) fn tunnel_peer(tables: &Tables, leaf: Leaf) -> PeerId {
     }
 }
 
+/// Why a session was not inserted, as a packet's end.
+const fn reason_of(error: &InsertError) -> DropReason {
+    match error {
+        InsertError::InterfaceLimit(_) => DropReason::FlowLimitInterface,
+        InsertError::DeniedLimit => DropReason::FlowLimitDenied,
+        // The reply's key belongs to another session: no port is free for this one.
+        InsertError::ReverseTaken(_) | InsertError::SelfMirrored => DropReason::FlowCollision,
+        InsertError::TableFull | InsertError::Exists(_) => DropReason::FlowTableFull,
+    }
+}
+
+/// Why a session between these keys would not be inserted now, for whoever explains a packet.
+pub(super) fn foresee(cx: &Context<'_>, forward: &FlowKey, reverse: &FlowKey) -> Option<DropReason> {
+    let limits = limits(cx.tables, [forward.scope, reverse.scope]);
+    match cx.flows.refusal(forward, reverse, limits, cx.now.tick())? {
+        InsertError::ReverseTaken(other) if is_outlived(cx, other) => None,
+        error => Some(reason_of(&error)),
+    }
+}
+
 /// The session limits of the interfaces that the two halves count against.
-fn limits(tables: &Tables, scope: Scope, decision: &Decision) -> [u32; 2] {
-    [scope, decision.reverse_scope].map(|scope| {
+fn limits(tables: &Tables, scopes: [Scope; 2]) -> [u32; 2] {
+    scopes.map(|scope| {
         scope.interface().and_then(|id| tables.interface(id)).map_or(0, |interface| interface.flow_limit)
     })
 }

@@ -16,6 +16,7 @@ mod fragment;
 mod hold;
 mod icmp;
 mod local;
+mod memory;
 mod miss;
 mod moved;
 mod pipeline;
@@ -35,6 +36,7 @@ pub use burst::{BURST, Bits, Burst, Leaf, Origin, Slot, Verdict};
 pub use counters::{Accounting, WorkerCounters};
 pub use event::{DropSample, Event, EventQueue, PuntClass, SAMPLE_BYTES};
 pub use explain::{Explanation, Step, explain};
+pub use memory::{Memory, MemoryOf};
 
 use crate::tables::Tables;
 

@@ -8,6 +8,7 @@ use packet::{InterfaceId, PortId};
 
 use super::io::Io;
 use super::queues::{Input, Output};
+use crate::datapath::{Memory, MemoryOf};
 
 /// Requests that wait for a worker, at most.
 const COMMANDS: usize = 64;
@@ -25,6 +26,8 @@ pub enum Command<I: Io> {
     RemoveInputs(PortId, Sender<Vec<Input<I>>>),
     /// Give what sends to this port back.
     RemoveOutput(PortId, Sender<Option<Output<I>>>),
+    /// Say what the data path remembers, for whoever explains a packet.
+    Recall(MemoryOf, Sender<Memory>),
     /// End.
     Stop,
 }

@@ -197,6 +197,9 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             Command::RemoveOutput(port, reply) => {
                 let _ = reply.send(self.outputs.remove(port));
             }
+            Command::Recall(of, reply) => {
+                let _ = reply.send(self.datapath.recall(of));
+            }
             Command::Stop => self.stopped = true,
         }
     }

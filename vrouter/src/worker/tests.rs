@@ -223,3 +223,35 @@ fn a_sleeping_worker_takes_the_newest_tables_before_its_next_packet_and_stops_wh
     mailbox.ask(Command::Stop);
     thread.join().unwrap().finish();
 }
+
+#[test]
+fn an_explanation_knows_what_the_worker_has_said_already() {
+    let mut world = World::new();
+    world.apply(&OBJECTS.replace(
+        "addresses: ['10.0.0.1'],",
+        "addresses: ['10.0.0.1'], gateways: ['10.0.0.254'],
+     icmp_errors_per_second: 1,",
+    ));
+    world.plug();
+    let mut expired = frame();
+    (expired[22], expired[24], expired[25]) = (1, 0x65, 0xcf);
+    let told = |world: &mut World| {
+        let tables = Arc::clone(world.control.tables());
+        let flows = Arc::clone(&world.worker.flows);
+        let cx = Context { tables: &tables, flows: &flows, now: Now { milliseconds: 5 } };
+        let (reply, memory) = mpsc::channel();
+        let recall = |of| {
+            world.mailbox.ask(Command::Recall(of, reply));
+            world.turn();
+            memory.try_recv().ok()
+        };
+        let told = crate::datapath::explain(&cx, 1, recall, InterfaceId(1), &expired).unwrap();
+        (told.verdict, told.reason, told.packet.is_empty())
+    };
+    assert_eq!(told(&mut world), ("dropped", "ttl_exceeded", false), "the sender would be told");
+    world.a.put(&expired);
+    world.turn();
+    assert_eq!(world.counters.originated.get(), 1);
+    assert_eq!(told(&mut world), ("dropped", "ttl_exceeded", true), "once a second");
+    world.assert_accounted();
+}

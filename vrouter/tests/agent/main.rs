@@ -95,7 +95,7 @@ impl Dataplane for Bench {
     }
     fn explain(&self, tables: &Tables, interface: InterfaceId, frame: &[u8]) -> Option<Explanation> {
         let cx = Context { tables, flows: &self.flows, now: Now::default() };
-        vrouter::datapath::explain(&cx, 1, interface, frame)
+        vrouter::datapath::explain(&cx, 1, |_| None, interface, frame)
     }
     fn take_samples(&self, sample: &mut dyn FnMut(WorkerId, DropSample)) {
         for taken in self.samples.lock().unwrap().drain(..) {

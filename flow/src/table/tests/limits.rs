@@ -288,3 +288,38 @@ fn a_pinned_session_makes_room_for_nobody() {
     }
     assert_eq!(table.insert(&mut slots, &tcp(9, false, 4), Ticks(5000)), Err(InsertError::InterfaceLimit(A)));
 }
+
+#[test]
+fn what_would_be_refused_is_refused_and_looking_changes_nothing() {
+    let (table, mut slots) = table(256);
+    let mut seen = [0; 3];
+    // A's limit fills with established and half-open sessions; B's end of local ones has a limit, too.
+    for n in 0..120 {
+        let mut new = if n % 3 == 0 { local(n, [30, 12]) } else { tcp(n, n % 2 == 0, 30) };
+        if n % 10 == 9 {
+            // The reply's key is another session's.
+            new.reverse.as_mut().unwrap().key = tcp(n - 2, true, 30).reverse.unwrap().key;
+        }
+        let now = Ticks(n * 20);
+        let reverse = new.reverse.unwrap().key;
+        let foreseen = table.refusal(&new.forward.key, &reverse, new.limits, now);
+        assert_eq!(table.refusal(&new.forward.key, &reverse, new.limits, now), foreseen);
+        let result = table.insert(&mut slots, &new, now);
+        assert_eq!(result.err(), foreseen, "session {n}");
+        seen[match foreseen {
+            None => 0,
+            Some(InsertError::ReverseTaken(_)) => 1,
+            Some(_) => 2,
+        }] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    let forward = key(1, false);
+    assert_eq!(table.refusal(&forward, &forward, [0; 2], Ticks(0)), Some(InsertError::SelfMirrored));
+    let answer = key(7000, false);
+    table.insert(&mut slots, &denied(answer), Ticks(3000)).unwrap();
+    assert_eq!(
+        table.refusal(&key(7001, false), &answer, [0; 2], Ticks(3000)),
+        None,
+        "a refused flow gives way"
+    );
+}
