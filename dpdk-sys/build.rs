@@ -62,6 +62,7 @@ const DRIVERS: &[&str] = &[
     "net_bond",
     "common_iavf",
     "common_idpf",
+    "common_ionic",
     "net_e1000",
     "net_igc",
     "net_ixgbe",
