@@ -185,9 +185,11 @@ impl<K: Key> Slot<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{Route, Slot};
+    use proptest::prelude::*;
+
+    use super::{Key, Route, Slot};
 
     /// Where each array lies, and how many leaves there are.
     fn places(slot: &Slot<u32>, arrays: &mut BTreeSet<usize>) -> usize {
@@ -224,6 +226,60 @@ mod tests {
             }
         }
         root
+    }
+
+    fn agrees(root: &Slot<u32>, twin: &BTreeMap<(u32, u8), u32>) -> Result<(), TestCaseError> {
+        for address in
+            (0..=255_u32).map(|slot| slot << 24 | 0xff_ffff).chain(twin.keys().map(|(key, _)| *key))
+        {
+            let covers = twin.iter().filter(|((key, length), _)| address.masked(*length) == *key);
+            let longest = covers.max_by_key(|((_, length), _)| *length);
+            prop_assert_eq!(root.lookup(address), longest.map(|((_, length), result)| (*result, *length)));
+        }
+        for ((key, length), result) in twin {
+            prop_assert_eq!(root.get(Route { key: *key, length: *length, result: 0 }), Some(*result));
+        }
+        let (mut told, mut expected) = (Vec::new(), twin.values().copied().collect::<Vec<_>>());
+        root.for_each_result(&mut |result| told.push(result));
+        told.sort_unstable();
+        expected.sort_unstable();
+        prop_assert_eq!(told, expected);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn an_array_behaves_like_a_list_of_its_routes(
+            steps in prop::collection::vec((prop::sample::select(vec![0_u32, 1, 2, 3, 0x40, 0x80, 0xc0, 0xff]), 0..=8_u8, prop::option::weighted(0.65, 0..4_u32)), 0..120),
+        ) {
+            let (mut root, mut twin) = (Slot::default(), BTreeMap::new());
+            // Enough that are longer to keep it an array.
+            for i in 0..80 {
+                let filler = Route { key: i * 3 << 24 | 0x1000, length: 20, result: 9 };
+                root.insert(filler);
+                twin.insert((filler.key, 20), 9);
+            }
+            prop_assert_eq!(placed(&root).0.len(), 1);
+            let older = (root.clone(), twin.clone());
+            for (n, (slot, bits, result)) in steps.into_iter().enumerate() {
+                let key = (slot << 24).masked(bits);
+                let route = Route { key, length: bits, result: result.unwrap_or(0) };
+                match result {
+                    Some(result) => prop_assert_eq!(root.insert(route), twin.insert((key, bits), result)),
+                    None => prop_assert_eq!(root.remove(route), twin.remove(&(key, bits))),
+                }
+                if n % 8 == 0 {
+                    agrees(&root, &twin)?;
+                }
+            }
+            agrees(&root, &twin)?;
+            agrees(&older.0, &older.1)?;
+            for (key, length) in twin.keys() {
+                let route = Route { key: *key, length: *length, result: 0 };
+                prop_assert!(root.remove(route).is_some());
+            }
+            prop_assert!(root.is_bare());
+        }
     }
 
     #[test]

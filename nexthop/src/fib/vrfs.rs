@@ -267,6 +267,40 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_finds_in_crowded_tables_what_single_lookups_find() {
+        let mut vrfs = Vrfs::new();
+        let wide = |address: u32| 0x2001_0db8 << 96 | u128::from(address) << 64;
+        // So many neighbours that there are arrays below arrays; in one of the VRFs hosts too.
+        let routes: Vec<_> =
+            (0..300_u32).flat_map(|i| [(0x0a00_0000 | i << 12, 20), (0x0b00_0000 | i << 6, 26)]).collect();
+        for (n, (address, length)) in (0..).zip(&routes) {
+            for vrf in [RED, VrfId(8)] {
+                vrfs.insert(vrf, Prefix::v4(*address, *length).unwrap(), result(n));
+                vrfs.insert(vrf, Prefix::v6(wide(*address), length + 32).unwrap(), result(n + 1));
+            }
+            if n % 3 == 0 {
+                vrfs.insert(RED, Prefix::v4(address | 7, 32).unwrap(), result(n + 2));
+                vrfs.insert(RED, Prefix::v6(wide(address | 7), 128).unwrap(), result(n + 3));
+            }
+        }
+        let vrf_of = |i: usize| [RED, RED, VrfId(8), VrfId(9)][i / 5 % 4];
+        let addresses = routes.iter().flat_map(|(address, _)| [*address, address | 7, address ^ 0x0100_0000]);
+        let keys4: Vec<_> = addresses.enumerate().map(|(i, address)| (vrf_of(i), address)).collect();
+        let keys6: Vec<_> = keys4.iter().map(|(vrf, address)| (*vrf, wide(*address))).collect();
+        let mut found = vec![None; keys4.len()];
+        vrfs.lookup_burst4(&keys4, &mut found);
+        for ((vrf, address), found) in keys4.iter().zip(&found) {
+            assert_eq!(*found, vrfs.lookup4(*vrf, *address), "{vrf:?} {address:x}");
+        }
+        assert!((900..1_350).contains(&found.iter().flatten().count()));
+        vrfs.lookup_burst6(&keys6, &mut found);
+        for ((vrf, address), found) in keys6.iter().zip(&found) {
+            assert_eq!(*found, vrfs.lookup6(*vrf, *address), "{vrf:?} {address:x}");
+        }
+        assert!((900..1_350).contains(&found.iter().flatten().count()));
+    }
+
+    #[test]
     fn memory_is_that_of_both_families_and_of_hosts_and_shorter_prefixes() {
         let routes = ["10.0.0.0/8", "10.0.0.7/32", "2001:db8::/32", "2001:db8::7/128"];
         let memory = |routes: &[&str]| {

@@ -116,6 +116,32 @@ fn another_interfaces_half_open_sessions_are_not_touched() {
 }
 
 #[test]
+fn a_number_that_another_interface_has_taken_over_is_not_evicted() {
+    let (table, mut slots) = table(16);
+    let mut log = Log::default();
+    table.insert(&mut slots, &tcp(20, true, 0), Ticks(0)).unwrap();
+    // Above three quarters of the limit half-open sessions of A are noted. Then they go.
+    let noted: Vec<_> =
+        (0..8).map(|n| table.insert(&mut slots, &tcp(n, false, 9), Ticks(0)).unwrap()).collect();
+    for made in noted {
+        table.remove(&mut slots, made, EndReason::Removed);
+    }
+    settle(&table, &mut slots, &mut log);
+    let mut others = 0;
+    let mut taken_over = tcp(0, false, 0);
+    taken_over.forward.key.scope = Scope::from_workload(B);
+    taken_over.reverse.as_mut().unwrap().key.scope = Scope::to_workload(B);
+    while table.insert(&mut slots, &taken_over, Ticks(0)).is_ok() {
+        others += 1;
+        taken_over.forward.key.src_port += 1;
+        taken_over.reverse.as_mut().unwrap().key.dst_port += 1;
+    }
+    assert!(others >= 14, "every number is used: {others}");
+    assert_eq!(table.insert(&mut slots, &tcp(21, true, 1), Ticks(500)), Err(InsertError::InterfaceLimit(A)));
+    assert_eq!(table.sessions_of(B), others);
+}
+
+#[test]
 fn refused_flows_fill_an_eighth_of_the_table_and_no_more() {
     let table = FlowTable::new(&config(64, 16)).unwrap();
     let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
@@ -222,29 +248,40 @@ fn when_the_table_is_nearly_full_half_open_and_denied_sessions_make_room() {
     assert!((0..500).all(|n| table.lookup(&tcp(n, true, 0).forward.key).is_some()));
 }
 
-/// Fills an IPv4 table of 1024 until `free` sessions are in the pool and none at hand, half of them half-open
+/// Fills a table of 1024 sessions of one family until `free` sessions are in the pool and none at hand, half of them half-open
 /// since tick 0, and inserts one more at `now`; how many were evicted for it.
-fn evicted_with(free: u32, now: Ticks) -> usize {
+fn evicted_with(v6: bool, free: u32, now: Ticks) -> usize {
     // One of eight workers takes eight sessions from the pool at a time.
-    let table = FlowTable::new(&Config { workers: 8, ..config(1024, 0) }).unwrap();
+    let config = if v6 { config(64, 1024) } else { config(1024, 0) };
+    let table = FlowTable::new(&Config { workers: 8, ..config }).unwrap();
     let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
+    let tcp = |n, established| {
+        let mut new = tcp(n, established, 0);
+        new.forward.key = FlowKey { protocol: 6, ..key(n, v6) };
+        if let Some(reverse) = &mut new.reverse {
+            reverse.key = new.forward.key.reversed(Scope::to_workload(A));
+        }
+        new
+    };
     for n in 0..1024 - free {
-        table.insert(&mut slots, &tcp(n, n % 2 == 0, 0), Ticks(0)).unwrap();
+        table.insert(&mut slots, &tcp(n, n % 2 == 0), Ticks(0)).unwrap();
     }
     let before = slots.in_limbo();
-    table.insert(&mut slots, &tcp(5000, true, 0), now).unwrap();
+    table.insert(&mut slots, &tcp(5000, true), now).unwrap();
     slots.in_limbo() - before
 }
 
 #[test]
 fn half_open_sessions_make_room_only_under_pressure_and_young_ones_only_under_high_pressure() {
-    assert_eq!(evicted_with(72, Ticks(1000)), 0, "more than a sixteenth is free");
-    assert_eq!(evicted_with(64, Ticks(1000)), 0, "a sixteenth");
-    assert_eq!(evicted_with(56, Ticks(1000)), 4, "less");
-    assert_eq!(evicted_with(56, Ticks(63)), 4, "old enough");
-    assert_eq!(evicted_with(56, Ticks(62)), 0, "young");
-    assert_eq!(evicted_with(32, Ticks(62)), 0, "a thirty-second is free, still too young");
-    assert_eq!(evicted_with(24, Ticks(62)), 4, "less");
+    assert_eq!(evicted_with(false, 72, Ticks(1000)), 0, "more than a sixteenth is free");
+    assert_eq!(evicted_with(false, 64, Ticks(1000)), 0, "a sixteenth");
+    assert_eq!(evicted_with(false, 56, Ticks(1000)), 4, "less");
+    assert_eq!(evicted_with(false, 56, Ticks(63)), 4, "old enough");
+    assert_eq!(evicted_with(false, 56, Ticks(62)), 0, "young");
+    assert_eq!(evicted_with(false, 32, Ticks(62)), 0, "a thirty-second is free, still too young");
+    assert_eq!(evicted_with(false, 24, Ticks(62)), 4, "less");
+    assert_eq!(evicted_with(true, 64, Ticks(1000)), 0, "IPv6: a sixteenth");
+    assert_eq!(evicted_with(true, 56, Ticks(1000)), 4, "less");
 }
 
 #[test]
