@@ -160,6 +160,17 @@ fn a_route_that_shares_an_interval_with_its_like_is_not_changed_in_place() {
 }
 
 #[test]
+fn nor_is_one_that_shares_only_its_beginning() {
+    let route = |key, length, result| Route { key, length, result };
+    let routes = [route(0x0a0b_0200, 24, 7), route(0x0a0b_0300, 24, 7), route(0x0a0b_0340, 26, 1)];
+    let mut leaf = Leaf::<u32>::new(&routes);
+    assert_eq!(replace(&mut leaf, Route { result: 9, ..routes[1] }), None);
+    assert_eq!(replace(&mut leaf, Route { result: 9, ..routes[2] }), Some(1));
+    let found = [0x0200, 0x0300, 0x0340, 0x0380].map(|low| leaf.lookup(0x0a0b_0000 | low).result());
+    assert_eq!(found, [7, 7, 9, 7]);
+}
+
+#[test]
 fn a_leaf_of_the_internet_takes_eight_bytes_a_route() {
     // 18 of 256 slots, as the internet's table has on average.
     let routes: BTreeSet<u32> = (0..18).map(|i| 0x0a0b_0000 | (i * 97 % 256) << 8).collect();
