@@ -255,7 +255,7 @@ mod tests {
             let (mut root, mut twin) = (Slot::default(), BTreeMap::new());
             // Enough that are longer to keep it an array.
             for i in 0..80 {
-                let filler = Route { key: i * 3 << 24 | 0x1000, length: 20, result: 9 };
+                let filler = Route { key: (i * 3) << 24 | 0x1000, length: 20, result: 9 };
                 root.insert(filler);
                 twin.insert((filler.key, 20), 9);
             }
