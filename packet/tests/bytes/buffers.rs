@@ -72,3 +72,19 @@ fn what_is_known_of_the_checksum_goes_with_the_buffer() {
     buf.set_l4_checksum(L4Checksum::Partial);
     assert_eq!(buf.clone().l4_checksum(), L4Checksum::Partial);
 }
+
+#[test]
+fn a_frame_gets_another_front_and_another_end() {
+    let mut buf = MemoryBuf::with_room(b"abcdef", 3, 2);
+    for (at, end, front) in [(0, 6, 4), (2, 7, 2), (3, 2, 2), (2, 4, 5)] {
+        assert!(buf.reframe::<4>(at, end, front).is_none(), "{at} {end} {front}");
+        assert_eq!(buf.data(), b"abcdef");
+    }
+    // The four bytes in front of "c": two of the frame, two before it; three of them are its new front.
+    *buf.reframe::<4>(2, 5, 3).unwrap() = *b"wxyz";
+    assert_eq!((buf.headroom(), buf.data(), buf.tailroom()), (2, &b"xyzcde"[..], 3));
+    assert!(buf.grow_front(1));
+    assert_eq!(buf.data(), b"wxyzcde");
+    assert_eq!(buf.reframe::<0>(7, 7, 0), Some(&mut []));
+    assert!(buf.is_empty());
+}

@@ -5,6 +5,7 @@
 mod answers;
 mod buffers;
 mod checksums;
+mod common;
 mod damage;
 mod hashes;
 mod neighbours;

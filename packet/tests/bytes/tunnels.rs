@@ -45,7 +45,7 @@ fn spec(encapsulation: Encapsulation, ends: &Ends) -> TunnelSpec {
 }
 
 /// The frame that the specification and the fields ask for.
-fn by_hand(spec: &TunnelSpec, ends: &Ends, fields: &Fields, inner: &[u8]) -> Vec<u8> {
+pub(crate) fn by_hand(spec: &TunnelSpec, ends: &Ends, fields: &Fields, inner: &[u8]) -> Vec<u8> {
     let label = fields.label.0;
     let entry = |label: u32, last: u8| {
         let class = fields.inner_traffic_class >> 5 << 1;
@@ -85,7 +85,7 @@ fn by_hand(spec: &TunnelSpec, ends: &Ends, fields: &Fields, inner: &[u8]) -> Vec
     spec.vlan.map_or_else(|| ethernet(&packet), |tag| tagged(&packet, tag))
 }
 
-fn any_spec() -> impl Strategy<Value = (TunnelSpec, Ends)> {
+pub(crate) fn any_spec() -> impl Strategy<Value = (TunnelSpec, Ends)> {
     let choices = (0..3_usize, any::<bool>(), any::<Option<u16>>(), any::<bool>(), any::<bool>());
     let label = || prop_oneof![Just(Label::NONE), (16_u32..1 << 20).prop_map(Label)];
     let more = (proptest::option::of(0_u8..64), [label(), label()]);
@@ -95,7 +95,7 @@ fn any_spec() -> impl Strategy<Value = (TunnelSpec, Ends)> {
     })
 }
 
-fn any_fields() -> impl Strategy<Value = Fields> {
+pub(crate) fn any_fields() -> impl Strategy<Value = Fields> {
     (0_u32..1 << 20, 49152_u16.., any::<u16>(), any::<u8>(), any::<u8>(), any::<bool>()).prop_map(
         |(label, entropy_port, identification, inner_ttl, inner_traffic_class, inner_v6)| Fields {
             label: Label(label),
