@@ -15,6 +15,7 @@ mod halves;
 mod limits;
 mod model;
 mod threads;
+mod wire;
 
 /// A sink that keeps what it is told.
 #[derive(Debug, Default)]
