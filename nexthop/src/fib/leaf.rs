@@ -22,7 +22,7 @@ pub(crate) const FEW: usize = 64;
 /// From so many intervals of eight bits on, each slot has a value of its own.
 const DENSE: usize = 144;
 /// Up to so many intervals a leaf is as small as can be; with more, as large as lookups like it.
-const A_FEW: usize = 64;
+const A_FEW: usize = 6;
 /// Most words of a leaf: starts and values of a few routes, or values of 256 slots, and routes that are hidden.
 const WORDS: usize = 4 * FEW + 2 + 3 * ROUTES;
 
