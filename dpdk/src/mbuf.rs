@@ -287,8 +287,13 @@ impl PacketBuf for Mbuf {
         #[cfg(target_arch = "x86_64")]
         {
             use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing; the address is inside the buffer.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.data().as_ptr().cast()) }
+            let start = self.data().as_ptr();
+            // SAFETY: a prefetch reads nothing, so that any address will do; the first is inside the buffer.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(start.cast());
+                // Where the inner headers of a tunnel packet are.
+                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64).cast());
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ pub trait PacketBuf {
     fn is_whole(&self) -> bool {
         true
     }
-    /// Asks the cache for the first bytes of the frame.
+    /// Asks the cache for the first bytes of the frame, as far as headers reach.
     #[inline]
     fn prefetch(&self) {}
 }
