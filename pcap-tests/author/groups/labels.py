@@ -180,3 +180,25 @@ def transit(c):
     c.send(c.fabric, tunnel.to_node(packet, 100))
     c.expect(c.fabric, onward.to_peer(hop(packet), 41))
     c.mutant(put=[changed(route, label=42)])
+
+
+def stacks(c, kind, inner, outer, above):
+    """Labels of the tunnel itself on top of the route's."""
+    vm = c.vm("vm1", VM[4], VM[6])
+    tunnel = c.tunnel(kind, PEER, outer, outer_labels=above)
+    c.route(REMOTE_NET[inner], tunnel, label=40)
+    packet = udp(VM[inner], REMOTE[inner], tos=0xb8)
+    c.send(vm, packet)
+    c.expect(c.fabric, tunnel.to_peer(hop(packet), 40, stack=above))
+    c.mutant(put=[tunnel.but(outer_labels=above[:-1] + [99])])
+
+
+for kind, inner, outer_family, above in (
+    (MPLS_UDP, 4, 4, [700]),
+    (MPLS_UDP, 6, 6, [700, 701]),
+    (MPLS_GRE, 4, 4, [700, 701]),
+    (MPLS_GRE, 6, 6, [700]),
+):
+    case([10, 12], name=f"stack_of_{len(above) + 1}_{SHORT[kind]}_ipv{inner}",
+         intent=f"{len(above)} labels of the tunnel on top of the route's: the same class and TTL, S on the last only.",
+         kind=kind, inner=inner, outer=outer_family, above=above)(stacks)
