@@ -67,6 +67,14 @@ impl Drop for Peer {
     }
 }
 
+/// Whether somebody accepts connections at a socket: it is there a little earlier.
+fn listens(socket: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let mut lines = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.any(|fields| fields.get(3) == Some(&ACCEPTS) && fields.last().copied() == socket.to_str())
+}
+
 fn up(port: &Port) -> bool {
     port.link().unwrap().up
 }
@@ -106,7 +114,7 @@ fn survives_the_death_of_its_peer(ours: &str, theirs: &str, restart: bool) {
     let pool = pool(4000);
     let mut peer = Peer::start(theirs, &socket);
     if matches!(ours, "memif client" | "virtio client") {
-        eventually("the peer listens", || socket.exists());
+        eventually("the peer listens", || listens(&socket));
     }
     let (mut port, queues) = open(ours, &socket, &pool);
     let mut queues = Some(queues);
