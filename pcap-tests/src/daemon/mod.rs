@@ -18,16 +18,19 @@ use anyhow::{Context, Result};
 pub(crate) use neighbour::mac;
 
 use crate::{
-    case::{self, Case, Event},
+    case::{self, Case},
     counters::Counters,
     harness::{Backend, Datapath},
 };
 use neighbour::Neighbour;
-use process::{Process, wait_for};
+use process::{Process, wait_at_most, wait_for};
 use wire::Cable;
 
 /// Next hops that make the daemon ask for a case's neighbours have numbers from here on, beyond those of any case.
 const ASKING: u32 = 16_000_000;
+
+/// How long a frame that the control thread causes may take: its requests are a second apart.
+const LATE: Duration = Duration::from_secs(3);
 
 /// What a case can require that cables of the kernel do not have: they carry no frame without an Ethernet header.
 pub const SHORT_FRAMES: &str = "short_frames";
@@ -95,7 +98,6 @@ impl Backend for Daemons {
             base = process.accounting()?;
             Ok(base.held == 0 && balances(&base))
         })?;
-        let packets = case.steps.iter().filter(|step| matches!(step.event, Event::Packet { .. }));
         for cable in &mut self.cables {
             while cable.receive()?.is_some() {}
         }
@@ -105,12 +107,11 @@ impl Backend for Daemons {
             base,
             injected: 0,
             taken: 0,
+            before: 0,
             output: Vec::new(),
             start: None,
             asynchronous: case.about.requires.iter().any(|requirement| requirement == "control"),
-            expected: case.expected.values().map(|frames| frames.len() as u64).sum(),
-            remaining: packets.count(),
-            end: case.end(),
+            departures: case.departures.values().flatten().copied().collect(),
         })
     }
 }
@@ -127,17 +128,16 @@ pub struct Running<'a> {
     injected: u64,
     /// Frames that it sent since.
     taken: u64,
+    /// Those of them that left before the first packet of the case.
+    before: u64,
     /// Those that the harness has not seen yet.
     output: Vec<(String, Vec<u8>)>,
     /// When the case's own clock began.
     start: Option<Instant>,
     /// The control thread has a part in it, so what a frame causes may come later.
     asynchronous: bool,
-    /// Frames that are to leave in all.
-    expected: u64,
-    /// Packets that the case has still to bring.
-    remaining: usize,
-    end: Duration,
+    /// When each frame is to leave, in no order.
+    departures: Vec<Duration>,
 }
 
 #[derive(Debug)]
@@ -184,6 +184,12 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// Waits until the case's own clock shows `to`.
+    fn sleep_until(&mut self, to: Duration) {
+        let start = *self.start.get_or_insert_with(Instant::now);
+        thread::sleep(to.saturating_sub(start.elapsed()));
+    }
+
     /// Takes what has left until now.
     fn drain(&mut self) -> Result<()> {
         for (cable, port) in self.daemons.cables.iter_mut().zip(&self.ports) {
@@ -208,12 +214,14 @@ impl Running<'_> {
         settled.with_context(|| format!("{} in and {} out, but {seen:?}", self.injected, self.taken))
     }
 
-    /// Waits until the control thread has dealt with what workers told it before: the second question is
-    /// answered after it has looked at what was there when it answered the first.
-    fn meet_control(&mut self) -> Result<Vec<v1::Neighbour>> {
-        let process = self.daemons.running()?;
-        process.neighbours()?;
-        process.neighbours()
+    /// Waits for the frames that are to have left because of what happened until `at`.
+    fn expect(&mut self, at: Duration) {
+        let due = self.departures.iter().filter(|departure| **departure <= at).count() as u64;
+        // Whatever is missing for good is told by the comparison.
+        let _late = wait_at_most(LATE, "frames that the control thread causes", || {
+            self.drain()?;
+            Ok(self.taken - self.before >= due)
+        });
     }
 
     /// Lets neighbours answer until the daemon knows them all.
@@ -276,39 +284,33 @@ impl Datapath for Running<'_> {
             self.apply(&batch(&delete))?;
         }
         // Tunnels whose neighbours are nobody's ask, too, and are asked once before the case begins.
-        let asked = self.meet_control()?;
+        let asked = self.daemons.running()?.neighbours()?;
         let asked = asked.iter().filter(|one| one.state() == NeighbourState::Incomplete).count();
         wait_for("unanswered requests", || {
             self.drain()?;
             Ok(self.taken >= asked as u64)
         })?;
         self.settle()?;
-        self.expected += self.taken;
+        self.before = self.taken;
         Ok(())
     }
 
     fn inject(&mut self, interface: &str, frame: &[u8], at: Duration) -> Result<()> {
-        self.advance(at)?;
+        self.sleep_until(at);
         let cable = self.cable(interface)?;
         self.send(cable, frame)?;
-        self.remaining = self.remaining.saturating_sub(1);
+        self.settle()?;
         if self.asynchronous {
-            self.settle()?;
-            self.meet_control()?;
+            self.expect(at);
         }
         self.settle()
     }
 
     /// A daemon's time is the real one.
     fn advance(&mut self, to: Duration) -> Result<()> {
-        let start = *self.start.get_or_insert_with(Instant::now);
-        thread::sleep(to.saturating_sub(start.elapsed()));
-        if self.asynchronous && self.remaining == 0 && to >= self.end {
-            // Whatever is missing for good is told by the comparison.
-            let _late = wait_for("the last frames", || {
-                self.drain()?;
-                Ok(self.taken >= self.expected)
-            });
+        self.sleep_until(to);
+        if self.asynchronous {
+            self.expect(to);
         }
         self.settle()
     }

@@ -32,10 +32,19 @@ pub(super) struct Process {
 }
 
 /// Waits until something is so.
-pub(super) fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn wait_for(what: &str, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_at_most(PATIENCE, what, is_so)
+}
+
+/// Waits until something is so, but no longer than `patience`.
+pub(super) fn wait_at_most(
+    patience: Duration,
+    what: &str,
+    mut is_so: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let start = Instant::now();
     while !is_so()? {
-        ensure!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        ensure!(start.elapsed() < patience, "waited in vain for {what}");
         thread::sleep(Duration::from_micros(200));
     }
     Ok(())
