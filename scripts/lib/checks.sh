@@ -60,11 +60,11 @@ why() {
     local words explained
     echo -n "$2"
     [ "$2" = security_group ] || return 0
-    read -r -a words < <(ctl "$1" get flow -o json | jq -r '[.[] | select(.action == "drop")] | last | .forward
+    read -r -a words < <(ctl "$1" get flow -o json | jq -r '[.[] | select(.action == "drop")] | min_by(.idle_ms // 0) | .forward
         | "\(.interface) \(.source) \(.destination) \(.protocol) \(.destination_port // 0)"')
     explained=$(ctl "$1" explain -o json --interface "${words[0]}" --src "${words[1]}" --dst "${words[2]}" \
         --proto "${words[3]}" --dport "${words[4]}")
-    jq -r '[.steps[] | select(.stage == "security_group") | .text] | ": " + join("; ")' <<<"$explained"
+    jq -r '[.steps[] | select(.stage == "security_group") | .text] | ": " + join("; ") | select(. != ": ")' <<<"$explained"
 }
 
 # ping_ttl NAMESPACE ADDRESS TTL: three answers, with this TTL.

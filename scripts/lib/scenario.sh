@@ -1,0 +1,58 @@
+# What every scenario has: its own namespaces and files, and their end, also when it fails. Source it from a scenario
+# that scripts/scenarios/run started ($BIN, $KEEP), with $NAME, and the directory of the scenario in $HERE.
+# shellcheck shell=bash
+ROOT=$(cd "$HERE/../../.." && pwd)
+. "$ROOT/scripts/lib/common.sh"
+. "$ROOT/scripts/lib/namespaces.sh"
+. "$ROOT/scripts/lib/topology.sh"
+. "$ROOT/scripts/lib/checks.sh"
+
+[ -n "${BIN:-}" ] || die "start it with scripts/scenarios/run"
+# By process: two of them may run at once.
+PREFIX=vrs$$-
+WORK=$(mktemp -d "/tmp/vrouter-$NAME.XXXXXX")
+WIRE=$WORK/wire.pcapng
+export PREFIX WORK
+daemons=()
+
+finish() {
+    local status=$?
+    trap - EXIT INT TERM
+    if [ "${KEEP:-no}" = yes ] && [ -t 0 ]; then
+        say "Running in namespaces $PREFIX*. For example: $BIN/vrouterctl --agent unix://$WORK/node1/agent.sock get flow"
+        read -r -p "Enter ends it. " || true
+    fi
+    remove_all
+    rm -rf "$WORK"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# serve NAMESPACE SERVICE...: scripts/lib/serve there, in the background.
+serve() {
+    local name=$1
+    in_ns "$name" "$ROOT/scripts/lib/serve" "$@" >"$WORK/$name.serve" 2>&1 &
+}
+# serving NAMESPACE...: waits until each of them does.
+serving() {
+    local name
+    for name in "$@"; do
+        wait_for 20 "the servers of $name" grep -qx ready "$WORK/$name.serve" || { cat "$WORK/$name.serve" >&2; return 1; }
+    done
+}
+
+# probe NAMESPACE [--wait SECONDS] ADDRESS SERVICE...: scripts/lib/probe there.
+probe() {
+    local name=$1
+    shift
+    in_ns "$name" "$ROOT/scripts/lib/probe" "$@"
+}
+
+# answers NAMESPACE ADDRESS SERVICE WHAT: the service answers with exactly this.
+answers() {
+    local said
+    said=$(probe "$1" "$2" "$3") || return 1
+    [ "$said" = "$2 $3 $4" ] || { say "it said: $said"; return 1; }
+}
