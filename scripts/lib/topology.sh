@@ -35,10 +35,18 @@ pod() {
     in_ns "$name" ip route add default via "$gateway"
 }
 
-# capture INTERFACE...: writes into $WIRE what passes these interfaces of the fabric.
+# capture INTERFACE...: writes into $WIRE what passes these interfaces of the fabric, until end_capture.
 capture() {
     local interface options=()
     for interface in "$@"; do options+=(-i "$interface"); done
-    in_ns fabric dumpcap -q "${options[@]}" -w "$WIRE" >"$WORK/dumpcap.log" 2>&1 &
+    # Not by in_ns, which would be a shell of its own around it.
+    ip netns exec "${PREFIX}fabric" dumpcap -q "${options[@]}" -w "$WIRE" >"$WORK/dumpcap.log" 2>&1 &
+    sniffer=$!
     wait_for 10 "the capture to start" test -s "$WIRE"
+}
+
+# Ends the capture: the file is complete.
+end_capture() {
+    kill -TERM "$sniffer"
+    wait "$sniffer" || true
 }
