@@ -70,6 +70,7 @@ mod tests {
     #[test]
     fn an_id_is_an_index_and_shows_its_number() {
         assert_eq!(VrfId(65535).index(), 65535);
+        assert!(Label(16).is_some() && Label(0).is_some() && !Label::NONE.is_some());
         assert_eq!(NextHopId(0xff_ffff).index(), 0xff_ffff);
         assert_eq!(VrfId(7).to_string(), "7");
     }
