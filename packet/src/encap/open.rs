@@ -66,7 +66,7 @@ pub fn open(data: &[u8], checked: bool, inner: u16) -> Option<Opened> {
         }
         let behind = behind::<L4>(data, protocol, end, checked, inner)?;
         let ends = u64::from_ne_bytes(*bytes::chunk(header, 12)?);
-        return Some(behind.opened([ends, 0, 0, 0], false, class));
+        return behind.opened([ends, 0, 0, 0], false, class);
     }
     if kind != ether_type::IPV6 {
         return None;
@@ -83,7 +83,7 @@ pub fn open(data: &[u8], checked: bool, inner: u16) -> Option<Opened> {
     for (word, bytes) in ends.iter_mut().zip(header[8..].as_chunks().0) {
         *word = u64::from_ne_bytes(*bytes);
     }
-    Some(behind.opened(ends, true, c1 >> 4))
+    behind.opened(ends, true, c1 >> 4)
 }
 
 /// What is behind the outer network header.
@@ -96,10 +96,18 @@ struct Behind {
 
 impl Behind {
     #[inline(always)]
-    fn opened(self, outer: [u64; 4], outer_v6: bool, class: u8) -> Opened {
+    fn opened(self, outer: [u64; 4], outer_v6: bool, class: u8) -> Option<Opened> {
         let Self { label, inner_is_ethernet, l3, end } = self;
-        let (l3, end) = (l3 as u16, end as u16);
-        Opened { outer, outer_v6, outer_ecn: class & 3, label, inner_is_ethernet, l3, end }
+        let opened = Opened {
+            outer,
+            outer_v6,
+            outer_ecn: class & 3,
+            label,
+            inner_is_ethernet,
+            l3: l3 as u16,
+            end: end as u16,
+        };
+        (l3 < end).then_some(opened)
     }
 }
 

@@ -58,6 +58,7 @@ fn agree(frame: &[u8]) {
     match long_way(frame) {
         Some(meta) if meta.is_ipv4() => {
             assert_eq!(four, Some(expected(frame, &meta, v4_word(&meta.src, &meta.dst))));
+            assert_eq!(four.map(|common| common.is_tcp()), Some(meta.protocol == TCP));
         }
         Some(meta) => assert_eq!(six, Some(expected(frame, &meta, v6_words(&meta.src, &meta.dst)))),
         None => {
@@ -91,8 +92,17 @@ fn in_place<A>(translation: &Translation, addresses: A) -> InPlace<A> {
 
 proptest! {
     #[test]
-    fn whole_packets_are_read_alike((_, _, packet) in any_packet(), padding in 0_usize..9) {
+    fn whole_packets_are_read_alike(
+        (ends, _, packet) in any_packet(), padding in 0_usize..9, class in any::<u8>(), ttl in any::<u8>(),
+    ) {
         let mut frame = ethernet(&packet);
+        if ends.ipv6 {
+            frame[L3..L3 + 2].copy_from_slice(&[0x60 | class >> 4, class << 4]);
+            frame[L3 + 7] = ttl;
+        } else {
+            (frame[L3 + 1], frame[L3 + 8]) = (class, ttl);
+            seal_ipv4(&mut frame[L3..]);
+        }
         frame.extend(vec![0x5a; padding]);
         agree(&frame);
     }
@@ -247,6 +257,39 @@ proptest! {
         encap::push(&mut plain, &template, &fields).unwrap();
         prop_assert_eq!(buf.data(), if done { plain.data() } else { &frame[..] });
     }
+}
+
+#[test]
+fn each_thing_that_makes_a_header_uncommon_is_enough() {
+    let packet = packet(UDP, &ENDS4, b"payload");
+    let changed = |at: usize, value: [u8; 2]| {
+        let mut packet = packet.clone();
+        packet[at..at + 2].copy_from_slice(&value);
+        seal_ipv4(&mut packet);
+        ethernet(&packet)
+    };
+    assert!(Ipv4::read(&ethernet(&packet), L3).is_some());
+    let total = be16(&packet, 2);
+    for (at, value) in [
+        (0, [0x55, 0]),
+        (0, [0x46, 0]),
+        (2, (total + 1).to_be_bytes()),
+        (6, [0x20, 0]),
+        (6, [0, 1]),
+        (8, [64, SCTP]),
+    ] {
+        assert_eq!(Ipv4::read(&changed(at, value), L3), None, "{at} {value:?}");
+    }
+    assert!(Ipv4::read(&changed(6, [0x40, 0]), L3).is_some(), "not to be fragmented");
+
+    let packet = super::support::packet(UDP, &ENDS6, b"payload");
+    let payload = be16(&packet, 4);
+    for (at, value) in [(0, [0x50, 0]), (4, (payload + 1).to_be_bytes()), (6, [SCTP, 64])] {
+        let mut frame = ethernet(&packet);
+        frame[L3 + at..L3 + at + 2].copy_from_slice(&value);
+        assert_eq!(Ipv6::read(&frame, L3), None, "{at} {value:?}");
+    }
+    assert!(Ipv6::read(&ethernet(&packet), L3).is_some());
 }
 
 #[test]
