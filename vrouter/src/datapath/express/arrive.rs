@@ -38,17 +38,17 @@ impl FromWorkload {
     const SOURCES: usize = 4;
     const ETHERNET: usize = 14;
 
-    pub(super) fn new(arrival: &Interface, v6: bool) -> Self {
+    /// `None` for an interface without addresses of the family: whatever its workload sends has to be looked at.
+    pub(super) fn new(arrival: &Interface, v6: bool) -> Option<Self> {
         let own = arrival.addresses(v6);
-        // An address that no packet has from here stands for those that are not there.
-        let first = own.first().copied().unwrap_or_default();
-        let mut sources = [first; Self::SOURCES];
+        // The first stands for those that are not there.
+        let mut sources = [*own.first()?; Self::SOURCES];
         for (source, address) in sources.iter_mut().zip(own) {
             *source = *address;
         }
         let kind = if v6 { Ipv6::ETHER_TYPE } else { Ipv4::ETHER_TYPE };
         let from = mac_word(&arrival.mac) | u64::from(kind.swap_bytes()) << 48;
-        Self { scope: Scope::from_workload(arrival.id), from, sources }
+        Some(Self { scope: Scope::from_workload(arrival.id), from, sources })
     }
 
     /// The packet in a frame, and its key without scope, where there are no sessions.

@@ -69,8 +69,12 @@ impl<B: PacketBuf> Datapath<B> {
         }
         match arrival.role {
             Role::Virtual if arrival.needs_flow() => {
-                self.express_sessions::<Ipv4, _>(cx, &mut FromWorkload::new(arrival, false));
-                self.express_sessions::<Ipv6, _>(cx, &mut FromWorkload::new(arrival, true));
+                if let Some(mut receive) = FromWorkload::new(arrival, false) {
+                    self.express_sessions::<Ipv4, _>(cx, &mut receive);
+                }
+                if let Some(mut receive) = FromWorkload::new(arrival, true) {
+                    self.express_sessions::<Ipv6, _>(cx, &mut receive);
+                }
             }
             Role::Virtual => {
                 self.express_routes::<Ipv4>(cx, arrival);

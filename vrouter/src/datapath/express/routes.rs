@@ -94,7 +94,7 @@ impl<B: PacketBuf> Datapath<B> {
             return;
         }
         let gateway = gateways.first().map(F::number);
-        let mut receive = FromWorkload::new(arrival, F::V6);
+        let Some(mut receive) = FromWorkload::new(arrival, F::V6) else { return };
         let mut lanes = [Lane::default(); BURST];
         let mut entropies = [0_u16; BURST];
         let mut at = [0_u8; BURST];
