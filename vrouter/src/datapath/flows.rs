@@ -81,14 +81,7 @@ impl<B: PacketBuf> Datapath<B> {
             slot.leaf = Leaf::RECEIVE;
             return Ok(None);
         }
-        let start = Start {
-            vrf: slot.vrf,
-            direct: slot.direct,
-            v6: meta.is_ipv6(),
-            destination: &meta.dst,
-            origin: slot.origin,
-        };
-        let walked = walk::walk(cx.tables, start, Pick::Stateless(meta.hash))?;
+        let walked = walk::walk(cx.tables, Start::at(meta, slot), Pick::Stateless(meta.hash))?;
         slot.vrf = walked.vrf;
         match walked.end {
             End::Service(id) => return Ok(Some(Scope::service(id))),

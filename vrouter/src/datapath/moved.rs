@@ -18,14 +18,7 @@ pub(super) fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<Half
     let opener = match slot.scope.kind()? {
         ScopeKind::ToWorkload => here,
         ScopeKind::FromWorkload | ScopeKind::Service => {
-            let start = Start {
-                vrf: slot.vrf,
-                direct: slot.direct,
-                v6: meta.is_ipv6(),
-                destination: &meta.dst,
-                origin: slot.origin,
-            };
-            match walk::walk(cx.tables, start, Pick::Stateless(meta.hash)).ok()?.end {
+            match walk::walk(cx.tables, Start::at(meta, &slot), Pick::Stateless(meta.hash)).ok()?.end {
                 End::Local(interface) => interface,
                 // The far end is remote now: replies to it were keyed by the workload that it was.
                 End::Out(_) => {

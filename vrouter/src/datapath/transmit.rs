@@ -42,13 +42,12 @@ impl<B: PacketBuf> Outputs<B> {
     /// The output of an interface; `None` without room for another.
     pub(super) fn reserve(&mut self, interface: &Interface) -> Option<u8> {
         let known = self.slots[..self.used].iter().rposition(|slot| slot.interface == interface.id);
-        known.or_else(|| self.open(interface)).and_then(|at| u8::try_from(at).ok())
+        known.or_else(|| self.open(interface.id, interface.port)).and_then(|at| u8::try_from(at).ok())
     }
 
-    fn open(&mut self, interface: &Interface) -> Option<usize> {
+    fn open(&mut self, interface: InterfaceId, port: Option<PortId>) -> Option<usize> {
         let slot = self.slots.get_mut(self.used)?;
-        slot.interface = interface.id;
-        slot.port = interface.port;
+        (slot.interface, slot.port) = (interface, port);
         self.used += 1;
         Some(self.used - 1)
     }
@@ -56,41 +55,29 @@ impl<B: PacketBuf> Outputs<B> {
     /// Puts a frame into its interface's output.
     #[inline]
     pub(super) fn push(&mut self, interface: &Interface, frame: B) {
-        let slots = &mut self.slots[..self.used];
-        let found =
-            slots.iter_mut().rev().find(|slot| slot.interface == interface.id && !slot.frames.is_full());
-        if let Some(slot) = found {
-            slot.frames.push(frame);
-        } else if let Some(at) = self.open(interface) {
-            self.slots[at].frames.push(frame);
-        } else {
-            // Only a burst of packets that are each cut into many pieces gets here.
-            self.overflow += 1;
-        }
+        self.place(interface.id, interface.port, frame);
     }
 
-    /// Puts a frame into a reserved output.
+    /// Puts a frame into a reserved output, or behind it if that is full.
     #[inline(always)]
     pub(super) fn push_to(&mut self, output: u8, frame: B) {
         let Some(slot) = self.slots.get_mut(usize::from(output)) else { return };
         if let Err(full) = slot.frames.try_push(frame) {
             let (interface, port) = (slot.interface, slot.port);
-            self.push_behind(interface, port, full.element());
+            self.place(interface, port, full.element());
         }
     }
 
-    /// The output is full: another one of the same interface.
-    #[cold]
-    fn push_behind(&mut self, interface: InterfaceId, port: Option<PortId>, frame: B) {
+    #[inline]
+    fn place(&mut self, interface: InterfaceId, port: Option<PortId>, frame: B) {
         let slots = &mut self.slots[..self.used];
         let found = slots.iter_mut().rev().find(|slot| slot.interface == interface && !slot.frames.is_full());
         if let Some(slot) = found {
             slot.frames.push(frame);
-        } else if let Some(slot) = self.slots.get_mut(self.used) {
-            (slot.interface, slot.port) = (interface, port);
-            slot.frames.push(frame);
-            self.used += 1;
+        } else if let Some(at) = self.open(interface, port) {
+            self.slots[at].frames.push(frame);
         } else {
+            // Only a burst of packets that are each cut into many pieces gets here.
             self.overflow += 1;
         }
     }

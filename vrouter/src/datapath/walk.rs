@@ -1,9 +1,9 @@
 //! From a destination to the leaf that forwards it: FIB, VRF translation, ECMP.
 
 use nexthop::{FibResult, Member};
-use packet::{Address, DropReason, InterfaceId, Label, NextHopId, VrfId};
+use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
-use super::burst::{Leaf, Origin};
+use super::burst::{Leaf, Origin, Slot};
 use crate::tables::{Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf, Tables, v4_number};
 
 /// Most VRF translations and group levels on the way to a leaf.
@@ -75,6 +75,19 @@ pub(super) struct Start<'a> {
     pub(super) v6: bool,
     pub(super) destination: &'a Address,
     pub(super) origin: Origin,
+}
+
+impl<'a> Start<'a> {
+    /// At a packet of the burst.
+    pub(super) const fn at(meta: &'a Meta, slot: &Slot) -> Self {
+        Self {
+            vrf: slot.vrf,
+            direct: slot.direct,
+            v6: meta.is_ipv6(),
+            destination: &meta.dst,
+            origin: slot.origin,
+        }
+    }
 }
 
 /// Walks from a destination to a leaf.

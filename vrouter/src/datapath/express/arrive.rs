@@ -27,6 +27,7 @@ pub(super) fn is_plain<B: PacketBuf>(buf: &B) -> bool {
 
 /// Frames of a workload: from its own MAC and one of its first addresses.
 pub(super) struct FromWorkload {
+    /// Of their sessions; [`Scope::NONE`] where there are none.
     scope: Scope,
     /// The source MAC, and the ethertype behind it.
     from: u64,
@@ -39,7 +40,7 @@ impl FromWorkload {
     const ETHERNET: usize = 14;
 
     /// `None` for an interface without addresses of the family: whatever its workload sends has to be looked at.
-    pub(super) fn new(arrival: &Interface, v6: bool) -> Option<Self> {
+    pub(super) fn new(arrival: &Interface, scope: Scope, v6: bool) -> Option<Self> {
         let own = arrival.addresses(v6);
         // The first stands for those that are not there.
         let mut sources = [*own.first()?; Self::SOURCES];
@@ -48,17 +49,7 @@ impl FromWorkload {
         }
         let kind = if v6 { Ipv6::ETHER_TYPE } else { Ipv4::ETHER_TYPE };
         let from = mac_word(&arrival.mac) | u64::from(kind.swap_bytes()) << 48;
-        Some(Self { scope: Scope::from_workload(arrival.id), from, sources })
-    }
-
-    /// The packet in a frame, and its key without scope, where there are no sessions.
-    #[inline(always)]
-    pub(super) fn receive_unscoped<F: Wire, B: PacketBuf>(
-        &mut self,
-        buf: &B,
-    ) -> Option<(Lane, WireKey<F::Addresses>)> {
-        self.scope = Scope::NONE;
-        self.receive::<F, B>(buf)
+        Some(Self { scope, from, sources })
     }
 }
 

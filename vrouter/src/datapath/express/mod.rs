@@ -10,6 +10,7 @@ mod routes;
 mod sessions;
 mod ways;
 
+use flow::Scope;
 use packet::PacketBuf;
 use packet::common::{Common, Ipv4, Ipv6};
 
@@ -63,16 +64,16 @@ impl<B: PacketBuf> Datapath<B> {
     /// Sees to the common packets of a burst.
     #[inline]
     pub(super) fn express(&mut self, cx: &Context<'_>, arrival: &Interface) {
-        self.express.done = 0;
         if !self.express.enabled {
             return;
         }
         match arrival.role {
             Role::Virtual if arrival.needs_flow() => {
-                if let Some(mut receive) = FromWorkload::new(arrival, false) {
+                let scope = Scope::from_workload(arrival.id);
+                if let Some(mut receive) = FromWorkload::new(arrival, scope, false) {
                     self.express_sessions::<Ipv4, _>(cx, &mut receive);
                 }
-                if let Some(mut receive) = FromWorkload::new(arrival, true) {
+                if let Some(mut receive) = FromWorkload::new(arrival, scope, true) {
                     self.express_sessions::<Ipv6, _>(cx, &mut receive);
                 }
             }

@@ -1,6 +1,6 @@
 //! Common packets of workloads without policy: routed by their destination, no session (SEMANTICS 3).
 
-use flow::Wire;
+use flow::{Scope, Wire};
 use nexthop::{FibResult, Vrfs};
 use packet::common::{Ipv4, Ipv6};
 use packet::hash::entropy_port;
@@ -9,7 +9,7 @@ use packet::{Address, PacketBuf, VrfId};
 use super::super::burst::{BURST, Leaf};
 use super::super::{Context, Datapath};
 use super::Lane;
-use super::arrive::{FromWorkload, is_plain};
+use super::arrive::{FromWorkload, Receive, is_plain};
 use super::leave::{Departure, leave};
 use super::ways::Ways;
 use crate::tables::{Interface, v4_number};
@@ -17,7 +17,7 @@ use crate::tables::{Interface, v4_number};
 /// Families as the FIB tells them apart.
 pub(super) trait Routed: Wire {
     /// An address as the FIB looks it up.
-    type Number: Copy + Default;
+    type Number: Copy + Default + PartialEq;
 
     /// The destination, if it is a single host's that may be routed to.
     fn destination(addresses: &Self::Addresses) -> Option<Self::Number>;
@@ -27,9 +27,6 @@ pub(super) trait Routed: Wire {
 
     /// An address of the family as a number.
     fn number(address: &Address) -> Self::Number;
-
-    /// Whether two numbers are one.
-    fn same(one: Self::Number, other: Self::Number) -> bool;
 }
 
 impl Routed for Ipv4 {
@@ -50,11 +47,6 @@ impl Routed for Ipv4 {
     #[inline(always)]
     fn number(address: &Address) -> u32 {
         v4_number(address)
-    }
-
-    #[inline(always)]
-    fn same(one: u32, other: u32) -> bool {
-        one == other
     }
 }
 
@@ -77,11 +69,6 @@ impl Routed for Ipv6 {
     fn number(address: &Address) -> u128 {
         u128::from_be_bytes(*address)
     }
-
-    #[inline(always)]
-    fn same(one: u128, other: u128) -> bool {
-        one == other
-    }
 }
 
 impl<B: PacketBuf> Datapath<B> {
@@ -94,7 +81,7 @@ impl<B: PacketBuf> Datapath<B> {
             return;
         }
         let gateway = gateways.first().map(F::number);
-        let Some(mut receive) = FromWorkload::new(arrival, F::V6) else { return };
+        let Some(mut receive) = FromWorkload::new(arrival, Scope::NONE, F::V6) else { return };
         let mut lanes = [Lane::default(); BURST];
         let mut entropies = [0_u16; BURST];
         let mut at = [0_u8; BURST];
@@ -103,9 +90,9 @@ impl<B: PacketBuf> Datapath<B> {
         let mut count = 0;
         for i in self.burst.live() {
             let Some(buf) = self.burst.bufs[i].as_ref().filter(|buf| is_plain(*buf)) else { continue };
-            let Some((lane, key)) = receive.receive_unscoped::<F, B>(buf) else { continue };
+            let Some((lane, key)) = receive.receive::<F, B>(buf) else { continue };
             let Some(destination) = F::destination(key.addresses()) else { continue };
-            if gateway.is_some_and(|gateway| F::same(gateway, destination)) {
+            if gateway == Some(destination) {
                 continue;
             }
             let n = count & (BURST - 1);
