@@ -154,9 +154,7 @@ impl Delta {
     #[inline(always)]
     #[must_use]
     pub const fn apply_with(self, other: Self, checksum: u16) -> u16 {
-        let sum = !checksum as u32 + self.0 as u32 + other.0 as u32;
-        let sum = (sum & 0xffff) + (sum >> 16);
-        !((sum & 0xffff) + (sum >> 16)) as u16
+        !fold(!checksum as u32 + self.0 as u32 + other.0 as u32)
     }
 
     /// The value to store.
@@ -215,6 +213,13 @@ impl Delta {
         let sum = (sum & 0xffff) + (sum >> 16);
         Self(if sum == 0xffff { 0 } else { sum as u16 })
     }
+}
+
+/// The one's complement sum of a few 16-bit numbers that were added.
+#[inline(always)]
+pub(crate) const fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// One's complement addition.

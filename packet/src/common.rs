@@ -68,7 +68,7 @@ pub trait Family {
     /// Takes one from the TTL of the packet at `l3`, which is more than 0.
     fn hop(data: &mut [u8], l3: usize);
 
-    /// The source address, right-aligned in the order of memory, in as many words as the family needs.
+    /// Whether `source` is the first of the addresses.
     fn is_from(addresses: &Self::Addresses, source: &crate::Address) -> bool;
 }
 

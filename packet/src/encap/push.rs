@@ -90,34 +90,34 @@ pub fn push_over<B: PacketBuf>(
     template: &Template,
     fields: &Fields,
 ) -> bool {
+    if template.udp_checksum || end.saturating_sub(at) + CAPACITY > usize::from(u16::MAX) {
+        return false;
+    }
     if template.length() <= 64 {
-        push_wide_over::<64, B>(buf, at, end, template, fields)
+        write_wide::<64, B>(buf, at, end, template, fields)
     } else {
-        push_wide_over::<CAPACITY, B>(buf, at, end, template, fields)
+        write_wide::<CAPACITY, B>(buf, at, end, template, fields)
     }
 }
 
+/// Writes the headers in front of byte `at`: one copy of `WIDTH` bytes, of which the template uses the last ones.
+/// `false`, and nothing changed, without so many bytes there.
 #[inline(always)]
-fn push_wide_over<const WIDTH: usize, B: PacketBuf>(
+fn write_wide<const WIDTH: usize, B: PacketBuf>(
     buf: &mut B,
     at: usize,
     end: usize,
     template: &Template,
     fields: &Fields,
 ) -> bool {
-    let payload = end.saturating_sub(at);
-    if template.udp_checksum || payload + CAPACITY > usize::from(u16::MAX) {
-        return false;
-    }
     let Some(header) = buf.reframe::<WIDTH>(at, end, template.length()) else { return false };
     if let Some(bytes) = template.bytes.last_chunk::<WIDTH>() {
         *header = *bytes;
     }
-    patch::<WIDTH>(header, template, fields, payload);
+    patch::<WIDTH>(header, template, fields, end.saturating_sub(at));
     true
 }
 
-/// One copy of `WIDTH` bytes, of which the template uses the last ones.
 #[inline]
 fn push_wide<const WIDTH: usize, B: PacketBuf>(
     buf: &mut B,
@@ -128,17 +128,8 @@ fn push_wide<const WIDTH: usize, B: PacketBuf>(
     if payload + CAPACITY > usize::from(u16::MAX) {
         return Err(DropReason::TooBig);
     }
-    if !buf.grow_front(WIDTH) {
-        return push_exact::<WIDTH, B>(buf, template, fields);
-    }
-    if let (Some(header), Some(bytes)) =
-        (buf.data_mut().first_chunk_mut(), template.bytes.last_chunk::<WIDTH>())
-    {
-        *header = *bytes;
-        patch::<WIDTH>(header, template, fields, payload);
-    }
-    if !buf.shrink_front(WIDTH.saturating_sub(template.length())) {
-        return Err(DropReason::Headroom);
+    if !write_wide::<WIDTH, B>(buf, 0, payload, template, fields) {
+        push_exact::<WIDTH, B>(buf, template, fields)?;
     }
     if template.udp_checksum {
         fill_udp_checksum(buf.data_mut(), template);
@@ -164,9 +155,6 @@ fn push_exact<const WIDTH: usize, B: PacketBuf>(
     patch::<WIDTH>(&mut header, template, fields, payload);
     for (to, from) in buf.data_mut().iter_mut().zip(header.iter().skip(WIDTH - template.length())) {
         *to = *from;
-    }
-    if template.udp_checksum {
-        fill_udp_checksum(buf.data_mut(), template);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Mac, mpls_over_gre, mpls_over_udp, vxlan};
-use crate::checksum::{Sum, pseudo_header};
+use crate::checksum::{Sum, fold, pseudo_header};
 use crate::header;
 use crate::ids::Label;
 use crate::meta::{Address, v4};
@@ -180,9 +180,7 @@ impl Template {
     /// The checksum of the outer IPv4 header with these fields.
     #[inline(always)]
     pub(super) const fn checksum(&self, class: u8, length: u16, identification: u16) -> u16 {
-        let sum = self.folded as u32 + class as u32 + length as u32 + identification as u32;
-        let sum = (sum & 0xffff) + (sum >> 16);
-        !((sum & 0xffff) + (sum >> 16)) as u16
+        !fold(self.folded as u32 + class as u32 + length as u32 + identification as u32)
     }
 
     /// Whether the tunnel's own checksum covers the payload.
