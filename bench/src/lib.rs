@@ -1,9 +1,16 @@
-//! How fast it is: the parts under criterion (`benches/parts.rs`), the whole pipeline by calling the worker's
-//! own burst function (`bin/pipeline.rs`). See RESULTS.md and NOTES.md beside this crate.
+//! How fast it is. `scripts/bench` runs all of it and writes RESULTS.md; NOTES.md says what helped.
+//!
+//! [`cases`] are the points, [`ways`] their packets, [`world`] a node in the middle of one. Each program in `bin/`
+//! measures one thing and appends [`record`]s, of which `report` makes tables and plots.
 #![deny(unsafe_code)]
 
 pub mod cases;
+pub mod clock;
 pub mod frames;
 pub mod node;
 pub mod order;
+pub mod record;
 pub mod routes;
+pub mod rules;
+pub mod ways;
+pub mod world;

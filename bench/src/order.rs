@@ -1,22 +1,48 @@
 //! In which order flows are visited.
 
+use std::sync::Arc;
+
+use rand::distr::Distribution as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
+use rand_distr::Zipf;
 
-/// Every number below a count, shuffled; then the same again. Nothing can guess the next one.
+/// Numbers of a Zipf order, which are then drawn again.
+const DRAWN: usize = 1 << 22;
+
+/// Numbers below a count without end. Nothing can guess the next one of the shuffled and the drawn.
 #[derive(Clone, Debug)]
 pub struct Order {
-    numbers: Vec<u32>,
+    numbers: Arc<[u32]>,
     at: usize,
 }
 
 impl Order {
-    /// A shuffle of `0..count`; at least one number.
+    /// Every number of `0..count` once per round, shuffled; at least one number.
     #[must_use]
     pub fn shuffled(count: u32) -> Self {
         let mut numbers: Vec<u32> = (0..count.max(1)).collect();
         numbers.shuffle(&mut StdRng::seed_from_u64(7));
+        Self { numbers: numbers.into(), at: 0 }
+    }
+
+    /// Drawn so that the n-th most popular number is drawn 1/n as often as the most popular one (Zipf with exponent
+    /// 1); which numbers are popular has nothing to do with their size.
+    #[must_use]
+    pub fn zipf(count: u32) -> Self {
+        let by_rank = Self::shuffled(count).numbers;
+        let mut random = StdRng::seed_from_u64(17);
+        let numbers = match Zipf::new(by_rank.len() as f64, 1.0) {
+            Ok(ranks) => {
+                let draw = || {
+                    let rank = ranks.sample(&mut random) as usize;
+                    by_rank[(rank - 1).min(by_rank.len() - 1)]
+                };
+                std::iter::repeat_with(draw).take(DRAWN).collect()
+            }
+            Err(_) => by_rank,
+        };
         Self { numbers, at: 0 }
     }
 
@@ -72,5 +98,17 @@ mod tests {
                 assert_eq!(seen, (0..1000).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn a_zipf_order_has_its_favourites() {
+        let mut order = Order::zipf(1000);
+        let mut seen = vec![0_u32; 1000];
+        (0..1_000_000).for_each(|_| seen[order.draw() as usize] += 1);
+        seen.sort_unstable_by(|a, b| b.cmp(a));
+        // The harmonic number of 1 000 is 7.49: the first is 13.4 % of all, the second half of that.
+        assert!((130_000..137_000).contains(&seen[0]), "{}", seen[0]);
+        assert!((65_000..69_000).contains(&seen[1]), "{}", seen[1]);
+        assert!(seen[999] > 0);
     }
 }

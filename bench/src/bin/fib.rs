@@ -1,84 +1,142 @@
-//! Longest matches and updates per second, and bytes per route. Of lookups the median block and what a tenth of
-//! the blocks reach.
+//! Longest matches and updates per second, and bytes per route.
 //!
-//! `fib` prints a table; `fib internet hosts` only these cases.
+//! `fib` measures all tables; `fib --table internet --table hosts` only these.
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Result;
+use bench::clock::median;
 use bench::order::Order;
+use bench::record::{Record, Recorder};
 use bench::routes::{self, Place, Shape};
+use clap::Parser;
 use nexthop::Vrfs;
 
 /// Lookups at once: what a worker receives in one burst.
 const BURST: usize = 64;
 /// Bursts in a block, between two looks at the clock: short, so that few are interrupted.
 const BLOCK: usize = 64;
-/// Rounds through all addresses; figures are of all their blocks.
-const ROUNDS: usize = 15;
+/// Lookups in a round: through all addresses of a large table, again and again through those of a small one.
+const ROUND: usize = 1_000_000;
 /// Routes changed in one generation, and generations.
 const BATCH: usize = 10_000;
 const BATCHES: usize = 20;
 
-const CASES: [(&str, usize, Shape); 5] = [
-    ("internet", 1_000_000, Shape::Internet),
-    ("deep", 1_000_000, Shape::Deep),
-    ("tenants", 4_096 * 250, Shape::Tenants),
-    ("hosts", 1_000_000, Shape::Hosts),
-    ("internet6", 200_000, Shape::Internet6),
+/// Millions of lookups a second that are asked for, and that are accepted; bytes per route that are asked for.
+type Asked = (Option<(f64, f64)>, Option<f64>);
+
+const TABLES: [(&str, usize, Shape, Asked); 5] = [
+    ("internet", 1_000_000, Shape::Internet, (Some((150.0, 150.0)), Some(8.0))),
+    ("deep", 1_000_000, Shape::Deep, (Some((80.0, 80.0)), None)),
+    ("tenants", 4_096 * 250, Shape::Tenants, (None, Some(16.0))),
+    ("hosts", 1_000_000, Shape::Hosts, (Some((150.0, 150.0)), Some(16.0))),
+    ("internet6", 200_000, Shape::Internet6, (Some((100.0, 60.0)), None)),
 ];
 
-fn main() {
-    let wanted: Vec<_> = std::env::args().skip(1).collect();
-    println!(
-        "{:<10} {:>9} {:>8} {:>8} {:>8} {:>10} {:>10}",
-        "case", "routes", "M/s", "a tenth", "B/route", "inserts/s", "updates/s"
-    );
-    for (name, count, shape) in CASES {
-        if wanted.is_empty() || wanted.iter().any(|case| case == name) {
-            measure(name, &routes::prefixes(count, shape), shape);
+/// Longest matches.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Only this table.
+    #[arg(long)]
+    table: Vec<String>,
+    /// Rounds of a million lookups in a run; a run's figure is its middle block.
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Runs.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Append what was measured to this file.
+    #[arg(long)]
+    raw: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    for (name, count, shape, asked) in TABLES {
+        if options.table.is_empty() || options.table.iter().any(|table| table == name) {
+            measure(&options, &mut recorder, (name, count, shape), asked)?;
         }
+    }
+    Ok(())
+}
+
+/// A table of some sizes, the last of which is the one that is asked for.
+fn measure(
+    options: &Options,
+    recorder: &mut Recorder,
+    (name, count, shape): (&str, usize, Shape),
+    (rate, bytes_asked): Asked,
+) -> Result<()> {
+    for count in [count / 1000, count / 100, count / 10, count] {
+        let prefixes = routes::prefixes(count, shape);
+        let at = size(count);
+        let full = count >= 200_000;
+        let runs =
+            |figure: &mut dyn FnMut() -> f64| (0..options.runs).map(|_| figure() / 1e6).collect::<Vec<_>>();
+        let inserts = runs(&mut || {
+            let start = Instant::now();
+            black_box(routes::table(&prefixes));
+            count as f64 / start.elapsed().as_secs_f64()
+        });
+        let mut table = routes::table(&prefixes);
+        let bytes: usize = table.iter().map(|vrf| table.memory(vrf)).sum();
+        let lookups = runs(&mut || lookups(&table, &prefixes, shape, options.rounds));
+        let mut lookups = Record::new("fib lookups", name, &at, "M/s", lookups);
+        lookups.asked = rate.filter(|_| full);
+        recorder.keep(&lookups)?;
+        if full {
+            let updates = runs(&mut || updates(&mut table, &prefixes));
+            recorder.keep(&Record::new("fib updates", name, &at, "M/s", updates).asked(2.0, 2.0))?;
+            recorder.keep(&Record::new("fib updates", name, "from nothing", "M/s", inserts))?;
+            let mut bytes =
+                Record::new("fib memory", name, &at, "bytes a route", vec![bytes as f64 / count as f64]);
+            bytes.asked = bytes_asked.map(|asked| (asked, asked));
+            recorder.keep(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn size(count: usize) -> String {
+    match count {
+        count if count >= 1_000_000 => format!("{:.0} M", count as f64 / 1e6),
+        count if count >= 1_000 => format!("{} k", count / 1000),
+        count => count.to_string(),
     }
 }
 
-fn measure(name: &str, prefixes: &[Place], shape: Shape) {
-    let start = Instant::now();
-    let mut table = routes::table(prefixes);
-    let inserts = prefixes.len() as f64 / start.elapsed().as_secs_f64();
+/// Lookups per second of the middle block.
+fn lookups(table: &Vrfs, prefixes: &[Place], shape: Shape, rounds: usize) -> f64 {
     let mut results = [None; BURST];
-    let mut rates = if shape == Shape::Internet6 {
+    if shape == Shape::Internet6 {
         let keys = routes::addresses6(prefixes);
-        rounds(&keys, |keys| {
+        blocks(&keys, rounds, |keys| {
             table.lookup_burst6(keys, &mut results);
             black_box(&results);
         })
     } else {
         let keys = routes::addresses(prefixes);
-        rounds(&keys, |keys| {
+        blocks(&keys, rounds, |keys| {
             table.lookup_burst4(keys, &mut results);
             black_box(&results);
         })
-    };
-    rates.sort_by(f64::total_cmp);
-    let bytes: usize = table.iter().map(|vrf| table.memory(vrf)).sum();
-    println!(
-        "{name:<10} {:>9} {:>8.1} {:>8.1} {:>8.1} {inserts:>10.0} {:>10.0}",
-        prefixes.len(),
-        rates[rates.len() / 2] / 1e6,
-        rates[rates.len() * 9 / 10] / 1e6,
-        bytes as f64 / prefixes.len() as f64,
-        updates(&mut table, prefixes),
-    );
+    }
 }
 
-/// Lookups per second of each block.
-fn rounds<T>(keys: &[T], mut burst: impl FnMut(&[T])) -> Vec<f64> {
-    let mut block = |keys: &[T]| {
-        let start = Instant::now();
-        keys.chunks_exact(BURST).for_each(&mut burst);
-        keys.len() as f64 / start.elapsed().as_secs_f64()
-    };
-    (0..ROUNDS).flat_map(|_| keys.chunks_exact(BLOCK * BURST).map(&mut block).collect::<Vec<_>>()).collect()
+fn blocks<T: Clone>(keys: &[T], rounds: usize, mut burst: impl FnMut(&[T])) -> f64 {
+    let keys: Vec<T> = keys.iter().cycle().take(ROUND.max(keys.len())).cloned().collect();
+    let mut rates = Vec::new();
+    for _ in 0..rounds {
+        for block in keys.chunks_exact(BLOCK * BURST) {
+            let start = Instant::now();
+            block.chunks_exact(BURST).for_each(&mut burst);
+            rates.push(block.len() as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    median(&rates)
 }
 
 /// Updates per second as the control thread makes them: a clone is published, the copy is edited.

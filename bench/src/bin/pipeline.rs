@@ -1,31 +1,34 @@
 //! The pipeline in TSC ticks per packet: the worker's own burst function, with counters, flow accounting and
 //! epoch checks on, over DPDK packets that are restored for each burst. The same loop without the pipeline is
-//! subtracted. The smallest frames; flows in an order that nothing can guess.
+//! subtracted. Flows come in an order that nothing can guess.
 //!
-//! `pipeline` prints a table. `pipeline --case NAME --count BURSTS` runs so many bursts and prints nothing, for
+//! `pipeline` measures all cases. `pipeline --case NAME --count BURSTS` runs so many bursts and prints nothing, for
 //! counting instructions (`bench/instructions`).
 
-use anyhow::{Result, ensure};
-use bench::cases::{self, Case, World};
-use bench::node::Ring;
-use bench::routes::{self, Shape};
-use clap::Parser;
-use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig, tsc};
-use vrouter::datapath::BURST;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// Bursts in a block: the clock is read at each end.
-const BLOCK: usize = 64;
+use anyhow::{Result, ensure};
+use bench::cases::{self, BASE_NAME, Case};
+use bench::clock::{BLOCK, blocks};
+use bench::node::Ring;
+use bench::record::{Record, Recorder};
+use bench::world::World;
+use clap::Parser;
+use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig};
+use packet::PacketBuf;
+use vrouter::datapath::BURST;
 
 /// The pipeline in ticks per packet.
 #[derive(Debug, Parser)]
 struct Options {
     /// Only the case with this name, or the cases whose names begin with it and a dash.
     #[arg(long)]
-    case: Option<String>,
-    /// Blocks of 64 bursts in a run.
-    #[arg(long, default_value_t = 300)]
-    blocks: usize,
-    /// Runs, each with a node of its own. The median of their medians is printed, and the least.
+    case: Vec<String>,
+    /// How long a run takes.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Runs, each with nodes of its own.
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Leave out cases with more flows.
@@ -40,6 +43,17 @@ struct Options {
     /// Ordinary pages, even if there are huge ones.
     #[arg(long)]
     no_huge: bool,
+    /// Append what was measured to this file.
+    #[arg(long)]
+    raw: Option<PathBuf>,
+}
+
+/// What was measured of a case so far.
+struct Row {
+    case: Case,
+    runs: Vec<f64>,
+    pairs: Vec<f64>,
+    empty: f64,
 }
 
 fn main() -> Result<()> {
@@ -48,106 +62,104 @@ fn main() -> Result<()> {
     let eal =
         Eal::init(&EalConfig { memory, memory_mb: 64, file_prefix: "bench".into(), ..EalConfig::default() })?;
     let _registered = eal.register_thread(None)?;
-    let count = options.ring.next_power_of_two() as u32 * 2 - 1;
+    // Two worlds and their twins.
+    let count = options.ring.next_power_of_two() as u32 * 8 - 1;
     let pool =
         Mempool::new(&eal, &MempoolConfig { name: "bench".into(), count, data_room: 2048, cache: 256 })?;
     let ring = || {
         let pool = pool.clone();
-        Ring::<Mbuf>::new(options.ring, move || pool.alloc())
+        Ring::<Mbuf>::new(options.ring, move || pool.alloc().map(zeroed))
     };
     let wanted = |name: &str| {
-        options.case.as_ref().is_none_or(|case| {
+        let is = |case: &String| {
             name.strip_prefix(case.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        })
+        };
+        options.case.is_empty() || options.case.iter().any(is)
     };
-    let cases: Vec<_> = cases::all(options.flows).into_iter().filter(|case| wanted(case.name)).collect();
-    ensure!(!cases.is_empty() || wanted("fib"), "no case has this name");
+    let mut cases = cases::all(options.flows);
+    cases.retain(|case| wanted(&case.name) && (case.axis != "instructions" || !options.case.is_empty()));
+    ensure!(!cases.is_empty(), "no case has this name");
     if let Some(bursts) = options.count {
-        let mut world = World::open(ring(), &cases[0])?;
-        (0..bursts).for_each(|_| world.step());
-        return world.check();
+        let exact = |case: &&Case| options.case.contains(&case.name);
+        let case = cases.iter().find(exact).unwrap_or(&cases[0]);
+        let mut world = World::open(ring, case)?;
+        let mut drill = world.drill(case)?;
+        (0..bursts).for_each(|_| world.step(&mut drill));
+        return world.check(&drill);
     }
-    println!(
-        "{:?} memory, TSC {:.0} MHz, {} packets in the ring, bursts of {BURST}; ticks per packet",
-        eal.memory_mode(),
-        eal.tsc_hz() as f64 / 1e6,
-        options.ring
-    );
-    println!(
-        "{:<10} {:>9} {:>8} {:>8} {:>6} {:>6}  what",
-        "case", "flows", "median", "least", "empty", "M/s"
-    );
-    for case in &cases {
-        measure(case, &options, ring, eal.tsc_hz())?;
+    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let row = |case| Row { case, runs: Vec::new(), pairs: Vec::new(), empty: 0.0 };
+    let mut rows: Vec<_> = cases.into_iter().map(row).collect();
+    for run in 1..=options.runs {
+        eprintln!("run {run} of {}", options.runs);
+        measure(&mut rows, &options, &ring)?;
     }
-    if wanted("fib") {
-        fib(&options, eal.tsc_hz());
+    for Row { case, runs, pairs, empty } in rows {
+        let record = Record { pairs, ..Record::new(case.axis, case.line, case.at, "ticks", runs) };
+        let mut record = record.with("empty", empty).with("flows", f64::from(case.flows));
+        (record.asked, record.text) = (case.asked, case.name);
+        recorder.keep(&record)?;
     }
     Ok(())
 }
 
-fn measure(case: &Case, options: &Options, ring: impl Fn() -> Ring<Mbuf>, hz: u64) -> Result<()> {
-    let mut nets = Vec::new();
-    let mut empties = Vec::new();
-    // Each session is new once only.
-    let blocks = if case.new { case.flows as usize / (BLOCK * BURST) } else { options.blocks };
-    for _ in 0..options.runs {
-        let mut world = World::open(ring(), case)?;
-        let full = block_median(blocks, || world.step());
-        let empty = block_median(options.blocks.min(100), || world.step_empty());
-        world.check()?;
-        nets.push(full - empty);
-        empties.push(empty);
+/// One run of every case: those that can share sessions do.
+fn measure(rows: &mut [Row], options: &Options, ring: &impl Fn() -> Ring<Mbuf>) -> Result<()> {
+    let all = cases::all(u32::MAX);
+    let base = all.into_iter().find(|case| case.name == BASE_NAME);
+    let mut base = base.map(|case| -> Result<_> {
+        let mut world = World::open(ring, &case)?;
+        let drill = world.drill(&case)?;
+        Ok((world, drill))
+    });
+    let time = Duration::from_secs_f64(options.seconds);
+    let mut done = vec![false; rows.len()];
+    for first in 0..rows.len() {
+        if done[first] {
+            continue;
+        }
+        let scene = rows[first].case.clone();
+        let mut world = World::open(ring, &scene)?;
+        for at in first..rows.len() {
+            if done[at] || !(at == first || rows[at].case.shares_with(&scene)) {
+                continue;
+            }
+            done[at] = true;
+            let row = &mut rows[at];
+            let mut drill = world.drill(&row.case)?;
+            // Each session is new once only.
+            let most = if row.case.new { row.case.flows as usize / (BLOCK * BURST) } else { usize::MAX };
+            let before = match &mut base {
+                Some(Ok((world, drill))) => net(world, drill, time / 4, usize::MAX).0,
+                _ => f64::NAN,
+            };
+            let (ticks, empty) = net(&mut world, &mut drill, time, most);
+            world.check(&drill)?;
+            row.runs.push(ticks);
+            row.pairs.push(ticks / before);
+            row.empty = empty;
+        }
     }
-    print(case.name, case.flows as usize, &mut nets, middle(&mut empties), hz, case.about);
+    if let Some(base) = base {
+        let (mut world, drill) = base?;
+        world.check(&drill)?;
+    }
     Ok(())
 }
 
-/// Longest matches, a burst at a time.
-fn fib(options: &Options, hz: u64) {
-    for (shape, about) in [
-        (Shape::Internet, "IPv4 longest match, 1 M prefixes of the internet's lengths"),
-        (Shape::Hosts, "IPv4 longest match, 1 M whole addresses"),
-    ] {
-        let prefixes = routes::prefixes(1_000_000, shape);
-        let table = routes::table(&prefixes);
-        let addresses = routes::addresses(&prefixes);
-        let mut results = [None; BURST];
-        let mut bursts = addresses.chunks_exact(BURST).cycle();
-        let mut medians: Vec<_> = (0..options.runs)
-            .map(|_| {
-                block_median(options.blocks, || {
-                    if let Some(burst) = bursts.next() {
-                        table.lookup_burst4(burst, &mut results);
-                        std::hint::black_box(&results);
-                    }
-                })
-            })
-            .collect();
-        print("fib", prefixes.len(), &mut medians, 0.0, hz, about);
+/// Ticks per packet without those of the loop around, and those.
+fn net(world: &mut World<Mbuf>, drill: &mut bench::world::Drill, time: Duration, most: usize) -> (f64, f64) {
+    let full = blocks(time, most, || world.step(drill)).median;
+    let empty = blocks(time / 8, usize::MAX, || world.step_empty(drill)).median;
+    (full - empty, empty)
+}
+
+/// An empty buffer whose bytes are zero.
+fn zeroed(mut buf: Mbuf) -> Mbuf {
+    let room = buf.tailroom();
+    if buf.grow_back(room) {
+        buf.data_mut().fill(0);
+        buf.truncate(0);
     }
-}
-
-fn print(name: &str, flows: usize, nets: &mut [f64], empty: f64, hz: u64, about: &str) {
-    let median = middle(nets);
-    let rate = hz as f64 / 1e6 / median;
-    println!("{name:<10} {flows:>9} {median:>8.1} {:>8.1} {empty:>6.1} {rate:>6.2}  {about}", nets[0]);
-}
-
-/// Ticks per packet of the middle block.
-fn block_median(blocks: usize, mut burst: impl FnMut()) -> f64 {
-    let mut ticks: Vec<f64> = (0..blocks.max(1))
-        .map(|_| {
-            let start = tsc::now();
-            (0..BLOCK).for_each(|_| burst());
-            (tsc::now() - start) as f64 / (BLOCK * BURST) as f64
-        })
-        .collect();
-    middle(&mut ticks)
-}
-
-/// Sorts, and takes the middle.
-fn middle(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    buf
 }

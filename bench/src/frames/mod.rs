@@ -3,10 +3,14 @@
 //! Nothing here is the data path's: headers are written from their RFCs, so that an output can be compared
 //! with what is expected of it.
 
+mod headers;
+
 use std::net::IpAddr;
 
 use packet::PacketBuf;
 use packet::buf::HEADROOM;
+
+use headers::{folded, ipv4_header, ipv6_header, label_entry, sum, udp_header, v6};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -15,9 +19,11 @@ pub type Mac = [u8; 6];
 const PORTS: u64 = 32_768;
 /// The port of flow 0.
 const FIRST_PORT: u16 = 1024;
+/// Bytes of a frame in which there are headers, before and after any change. Behind them all is zero and nobody writes.
+const HEAD: usize = 128;
+/// Bytes of an IP packet in the smallest frame: 64 on the wire, with Ethernet's header and check sequence.
+pub const SMALLEST: usize = 46;
 
-/// The source port of tunnel packets that are received.
-const TUNNEL_SOURCE: u16 = 50_000;
 const MPLS_OVER_UDP: u16 = 6635;
 const VXLAN: u16 = 4789;
 const UDP: u8 = 17;
@@ -59,19 +65,25 @@ pub struct Template {
 }
 
 impl Template {
-    /// UDP between two ends of one family on ports 5000, with this TTL, without a link-layer header; as long as
-    /// the smallest Ethernet frame would make it (46 bytes), or as its headers.
+    /// UDP between two ends of one family on ports 5000, with this TTL, without a link-layer header, in the smallest
+    /// frame.
     #[must_use]
     pub fn udp(source: IpAddr, destination: IpAddr, ttl: u8, numbered: Numbered) -> Self {
+        Self::udp_of(SMALLEST, source, destination, ttl, numbered)
+    }
+
+    /// The same in an IP packet of `length` bytes (even; at least as many as its headers).
+    #[must_use]
+    pub fn udp_of(length: usize, source: IpAddr, destination: IpAddr, ttl: u8, numbered: Numbered) -> Self {
         let (mut bytes, header) = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut bytes = vec![0; 46];
+                let mut bytes = vec![0; length.max(28)];
                 ipv4_header(&mut bytes, UDP, ttl, source.octets(), destination.octets());
                 bytes[10..12].fill(0);
                 (bytes, 20)
             }
             (source, destination) => {
-                let mut bytes = vec![0; 48];
+                let mut bytes = vec![0; length.max(48)];
                 ipv6_header(&mut bytes, UDP, ttl, v6(source), v6(destination));
                 (bytes, 40)
             }
@@ -169,7 +181,8 @@ impl Template {
         expected == frame
     }
 
-    /// Restores a buffer that held any other frame, where a device would have put it, to the frame of flow `n`.
+    /// Restores a buffer that held any other frame, where a device would have put it, to the frame of flow `n`: its
+    /// headers, for the bytes behind them were zero when the buffer was new and still are.
     #[inline]
     pub fn restore<B: PacketBuf>(&self, buf: &mut B, n: u64) {
         let (headroom, end) = (buf.headroom(), HEADROOM + self.bytes.len());
@@ -182,7 +195,8 @@ impl Template {
         debug_assert!(long && placed);
         buf.truncate(self.bytes.len());
         let data = buf.data_mut();
-        data.copy_from_slice(&self.bytes);
+        let head = self.bytes.len().min(HEAD);
+        data[..head].copy_from_slice(&self.bytes[..head]);
         self.number(data, n);
     }
 
@@ -197,56 +211,6 @@ impl Template {
         }
         let (at, sum) = self.transport_sum;
         data[at..at + 2].copy_from_slice(&folded(sum + u32::from(address) + u32::from(port)));
-    }
-}
-
-fn v6(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-fn ipv4_header(bytes: &mut [u8], protocol: u8, ttl: u8, source: [u8; 4], destination: [u8; 4]) {
-    let [high, low] = (bytes.len() as u16).to_be_bytes();
-    bytes[..12].copy_from_slice(&[0x45, 0, high, low, 0, 0, 0x40, 0, ttl, protocol, 0, 0]);
-    bytes[12..16].copy_from_slice(&source);
-    bytes[16..20].copy_from_slice(&destination);
-    let sum = folded(sum(&bytes[..20]));
-    bytes[10..12].copy_from_slice(&sum);
-}
-
-fn ipv6_header(bytes: &mut [u8], protocol: u8, ttl: u8, source: [u8; 16], destination: [u8; 16]) {
-    let [high, low] = (bytes.len() as u16 - 40).to_be_bytes();
-    bytes[..8].copy_from_slice(&[0x60, 0, 0, 0, high, low, protocol, ttl]);
-    bytes[8..24].copy_from_slice(&source);
-    bytes[24..40].copy_from_slice(&destination);
-}
-
-/// Of a tunnel: any source port will do, and no checksum.
-fn udp_header(port: u16, carried: usize) -> [u8; 8] {
-    let ([s0, s1], [d0, d1]) = (TUNNEL_SOURCE.to_be_bytes(), port.to_be_bytes());
-    let [l0, l1] = (carried as u16 + 8).to_be_bytes();
-    [s0, s1, d0, d1, l0, l1, 0, 0]
-}
-
-fn label_entry(label: u32, ttl: u8) -> [u8; 4] {
-    (label << 12 | 1 << 8 | u32::from(ttl)).to_be_bytes()
-}
-
-/// The sum of 16-bit words, unfolded; an even number of bytes.
-fn sum(bytes: &[u8]) -> u32 {
-    bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum()
-}
-
-/// The checksum of a sum (RFC 1071). (0, which means "none" in UDP, is one flow of 65 536: it is no tunnel's.)
-#[inline]
-fn folded(sum: u32) -> [u8; 2] {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    match !(sum as u16) {
-        0 => [0xff, 0xff],
-        sum => sum.to_be_bytes(),
     }
 }
 
@@ -310,6 +274,21 @@ mod tests {
                 (&template.frame(5)[..], HEADROOM),
                 "{headroom}+{length}"
             );
+        }
+    }
+
+    #[test]
+    fn long_frames_are_zero_behind_their_headers() {
+        let (source, destination) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([172, 16, 0, 0]));
+        let template = |length| {
+            Template::udp_of(length, source, destination, 64, Numbered::Destination).between([2; 6], [4; 6])
+        };
+        let mut buf = MemoryBuf::with_tailroom(&[], 1600);
+        for length in [1500, SMALLEST, 552, 1500] {
+            template(length).restore(&mut buf, 9);
+            assert_eq!(buf.data(), template(length).frame(9));
+            let meta = parse::ethernet(buf.data()).unwrap();
+            assert_eq!(checksum::verify(buf.data(), &meta), checksum::Verification::Correct);
         }
     }
 
