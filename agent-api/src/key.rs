@@ -1,7 +1,8 @@
 //! Keys: the name of one object, as a message and as text.
 //!
 //! The text forms are `vrf 1`, `interface 3`, `next_hop 5`, `route 1/10.0.0.0/24/local`, `mpls_label 40`, `vni 100`,
-//! `security_group 7`, `floating_ip 9` and `flow 3/egress/6/10.0.0.1:4000/10.0.0.2:80` (interface, direction,
+//! `security_group 7`, `floating_ip 9`,
+//! `source_nat 2` and `flow 3/egress/6/10.0.0.1:4000/10.0.0.2:80` (interface, direction,
 //! protocol number, source, destination; IPv6 addresses in brackets).
 
 use std::{
@@ -29,6 +30,7 @@ pub fn key_of(object: &Object) -> Key {
         object::Object::Vni(vni) => key::Key::Vni(vni.vni),
         object::Object::SecurityGroup(group) => key::Key::SecurityGroup(group.id),
         object::Object::FloatingIp(floating) => key::Key::FloatingIp(floating.id),
+        object::Object::SourceNat(nat) => key::Key::SourceNat(nat.id),
         object::Object::Flow(flow) => key::Key::Flow(Flow { action: 0, ..flow.clone() }),
     });
     Key { key }
@@ -47,6 +49,7 @@ pub const fn kind_of_key(key: &Key) -> Kind {
         Some(key::Key::Vni(_)) => Kind::Vni,
         Some(key::Key::SecurityGroup(_)) => Kind::SecurityGroup,
         Some(key::Key::FloatingIp(_)) => Kind::FloatingIp,
+        Some(key::Key::SourceNat(_)) => Kind::SourceNat,
         Some(key::Key::Flow(_)) => Kind::Flow,
     }
 }
@@ -81,6 +84,7 @@ impl Key {
             Kind::Vni => number().map(key::Key::Vni),
             Kind::SecurityGroup => number().map(key::Key::SecurityGroup),
             Kind::FloatingIp => number().map(key::Key::FloatingIp),
+            Kind::SourceNat => number().map(key::Key::SourceNat),
             Kind::Flow => parse_flow(text).map(key::Key::Flow),
         };
         let expected = match kind {
@@ -139,7 +143,8 @@ impl fmt::Display for Key {
                 | key::Key::MplsLabel(id)
                 | key::Key::Vni(id)
                 | key::Key::SecurityGroup(id)
-                | key::Key::FloatingIp(id),
+                | key::Key::FloatingIp(id)
+                | key::Key::SourceNat(id),
             ) => write!(f, "{name} {id}"),
             Some(key::Key::Route(route)) => {
                 write!(f, "{name} {}/{}", route.vrf, route.prefix)?;

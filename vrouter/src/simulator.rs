@@ -199,7 +199,8 @@ impl Simulator {
 
     /// What a worker does between bursts.
     fn housekeeping(&mut self) {
-        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut Unheard);
+        let tables = self.reader.refresh();
+        self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
     }
 
     fn release(&mut self) {

@@ -56,6 +56,7 @@ impl Places {
                 ecmp.members.iter().map(member).collect::<Vec<_>>().join(", ")
             }
             Some(next_hop::Kind::Vrf(to)) => self.vrf(to.vrf),
+            Some(next_hop::Kind::SourceNat(of)) => of.source_nat.to_string(),
         }
     }
 }
@@ -76,6 +77,7 @@ pub(crate) const fn kind(next_hop: &NextHop) -> &'static str {
         Some(next_hop::Kind::Tunnel(_)) => "tunnel",
         Some(next_hop::Kind::Ecmp(_)) => "ecmp",
         Some(next_hop::Kind::Vrf(_)) => "vrf",
+        Some(next_hop::Kind::SourceNat(_)) => "source-nat",
     }
 }
 

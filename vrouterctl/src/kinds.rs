@@ -19,7 +19,7 @@ pub(crate) enum Resource {
     All,
 }
 
-const OBJECTS: [ObjectKind; 9] = [
+const OBJECTS: [ObjectKind; 10] = [
     ObjectKind(Kind::Vrf),
     ObjectKind(Kind::Interface),
     ObjectKind(Kind::NextHop),
@@ -28,10 +28,11 @@ const OBJECTS: [ObjectKind; 9] = [
     ObjectKind(Kind::Vni),
     ObjectKind(Kind::SecurityGroup),
     ObjectKind(Kind::FloatingIp),
+    ObjectKind(Kind::SourceNat),
     ObjectKind(Kind::Flow),
 ];
 
-const RESOURCES: [Resource; 15] = [
+const RESOURCES: [Resource; 16] = [
     Resource::Object(Kind::Vrf),
     Resource::Object(Kind::Interface),
     Resource::Object(Kind::NextHop),
@@ -40,6 +41,7 @@ const RESOURCES: [Resource; 15] = [
     Resource::Object(Kind::Vni),
     Resource::Object(Kind::SecurityGroup),
     Resource::Object(Kind::FloatingIp),
+    Resource::Object(Kind::SourceNat),
     Resource::Object(Kind::Flow),
     Resource::Flow,
     Resource::Drop,
@@ -74,6 +76,11 @@ impl ValueEnum for ObjectKind {
             Kind::FloatingIp => {
                 ("floating-ip", &["floating-ips", "floating_ip", "fip"], "Floating IPs and services (fip)")
             }
+            Kind::SourceNat => (
+                "source-nat",
+                &["source-nats", "source_nat", "snat"],
+                "Pools of source NAT and their use (snat)",
+            ),
             Kind::Flow => ("pinned-flow", &["pinned-flows", "pinned_flow"], "Flows that a controller pinned"),
             Kind::Unspecified => return None,
         };

@@ -18,6 +18,7 @@ fn every_table_is_as_it_was() {
         "vni",
         "security-group",
         "floating-ip",
+        "source-nat",
         "pinned-flow",
         "flow",
         "drop",
@@ -43,6 +44,7 @@ fn a_vrouter_without_anything_says_so() {
         "vni",
         "security-group",
         "floating-ip",
+        "source-nat",
         "pinned-flow",
         "all",
     ]

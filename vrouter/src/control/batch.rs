@@ -6,6 +6,8 @@ mod connected;
 mod limits;
 mod routes;
 
+#[cfg(test)]
+pub(crate) use connected::RECEIVE as RECEIVE_NEXT_HOP;
 pub use limits::Limits;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use super::{
     store::{Record, RouteUses, best_of, uses_of},
     text::{mac_text, parse_prefix},
 };
-use crate::tables::{NeighbourState, NextHop, Tables};
+use crate::tables::{NeighbourState, NextHop, SourceNat, Tables};
 
 /// The objects of one moment. Cheap to take: pages are shared until they are changed.
 #[derive(Debug)]
@@ -198,6 +198,7 @@ impl Snapshot {
         match *key {
             ObjectKey::Interface(id) => entry.interface = Some(self.interface_state(id)),
             ObjectKey::NextHop(id) => entry.next_hop = Some(self.next_hop_state(id)),
+            ObjectKey::SourceNat(id) => entry.source_nat = self.tables.source_nat(id).map(source_nat_state),
             ObjectKey::Vrf(id) => {
                 let [ipv4_prefixes, ipv6_prefixes] = self.prefixes.get(&id).copied().unwrap_or_default();
                 let interfaces = counts.and_then(|counts| counts.get(&id)).copied().unwrap_or(0);
@@ -270,11 +271,16 @@ impl Snapshot {
     }
 }
 
+fn source_nat_state(nat: &SourceNat) -> v1::SourceNatState {
+    v1::SourceNatState { ports_taken: nat.addresses.iter().map(|outside| outside.pool.taken()).sum() }
+}
+
 /// The number of an object that has one.
 const fn number(key: &ObjectKey) -> Option<u32> {
     match key {
         ObjectKey::Vrf(id) => Some(id.0 as u32),
         ObjectKey::Interface(id) => Some(id.0 as u32),
+        ObjectKey::SourceNat(id) => Some(*id as u32),
         ObjectKey::NextHop(id) => Some(id.0),
         ObjectKey::MplsLabel(id)
         | ObjectKey::Vni(id)

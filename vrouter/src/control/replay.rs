@@ -9,7 +9,7 @@ use super::{
     batch::{self, Writer},
     fault::{Code, Fault},
     names::NameId,
-    objects::{FIRST_INTERNAL, ObjectKey},
+    objects::{FIRST_INTERNAL, ObjectKey, source_nat_next_hop},
     owner::{self, Owner},
     ports::Ports,
     store::Store,
@@ -68,10 +68,14 @@ impl<P: Ports> Control<P> {
     }
 }
 
-/// The interface that one of the vRouter's own next hops belongs to.
-fn connected(id: NextHopId) -> Option<InterfaceId> {
-    let interface = u16::try_from(id.0.checked_sub(FIRST_INTERNAL)?).ok()?;
-    (interface != 0).then_some(InterfaceId(interface))
+/// The interface or pool that one of the vRouter's own next hops belongs to.
+fn connected(id: NextHopId) -> Option<ObjectKey> {
+    let owner = u16::try_from(id.0 & 0xffff).ok().filter(|&owner| owner != 0 && id.0 >= FIRST_INTERNAL)?;
+    Some(if id == source_nat_next_hop(owner) {
+        ObjectKey::SourceNat(owner)
+    } else {
+        ObjectKey::Interface(InterfaceId(owner))
+    })
 }
 
 /// What will be swept.
@@ -113,13 +117,12 @@ impl Sweep {
             next_hops.insert(path.next_hop);
             groups.insert(path.groups);
         }
-        let interfaces: Vec<ObjectKey> =
-            next_hops.iter().filter_map(|&id| connected(id)).map(ObjectKey::Interface).collect();
+        let makers: Vec<ObjectKey> = next_hops.iter().filter_map(|&id| connected(id)).collect();
         let routed =
             vrfs.into_iter().map(ObjectKey::Vrf).chain(next_hops.into_iter().map(ObjectKey::NextHop));
         let named =
             groups.iter().flat_map(|&set| store.groups.get(set)).map(|&id| ObjectKey::SecurityGroup(id));
-        let in_use: Vec<ObjectKey> = routed.chain(named).chain(interfaces).collect();
+        let in_use: Vec<ObjectKey> = routed.chain(named).chain(makers).collect();
         sweep.spare(store, in_use);
         sweep
     }
@@ -128,7 +131,7 @@ impl Sweep {
     fn spare(&mut self, store: &Store, in_use: Vec<ObjectKey>) {
         let mut open: Vec<ObjectKey> = in_use.into_iter().filter(|key| self.objects.contains(key)).collect();
         let stays = |user: ObjectKey| match user {
-            // Our own next hops follow their interfaces, unless others use them.
+            // Our own next hops follow whom they belong to, unless others use them.
             ObjectKey::NextHop(id) if connected(id).is_some() => {
                 store.referrers(user).any(|user| !self.objects.contains(&user))
             }

@@ -12,8 +12,8 @@ use super::{
     group_sets::GroupSets,
     names::{NameId, Names},
     objects::{
-        FloatingIpSpec, InterfaceSpec, NextHopSpec, ObjectKey, Path, RouteKey, SecurityGroupSpec, Spec,
-        VrfSpec,
+        FloatingIpSpec, InterfaceSpec, NextHopSpec, ObjectKey, Path, RouteKey, SecurityGroupSpec,
+        SourceNatSpec, Spec, VrfSpec,
     },
     sorted::SortedPages,
 };
@@ -111,6 +111,15 @@ impl Store {
         })
     }
 
+    /// All pools of source NAT.
+    pub(crate) fn source_nats(&self) -> impl Iterator<Item = &Arc<SourceNatSpec>> {
+        let records = self.objects.from(&ObjectKey::SourceNat(0)).map(|(_, record)| &record.spec);
+        records.map_while(|spec| match spec {
+            Spec::SourceNat(spec) => Some(spec),
+            _ => None,
+        })
+    }
+
     pub(crate) fn next_hop(&self, id: NextHopId) -> Option<&Arc<NextHopSpec>> {
         match &self.objects.get(&ObjectKey::NextHop(id))?.spec {
             Spec::NextHop(spec) => Some(spec),
@@ -121,6 +130,13 @@ impl Store {
     pub(crate) fn security_group(&self, id: u32) -> Option<&Arc<SecurityGroupSpec>> {
         match &self.objects.get(&ObjectKey::SecurityGroup(id))?.spec {
             Spec::SecurityGroup(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn source_nat(&self, id: u16) -> Option<&Arc<SourceNatSpec>> {
+        match &self.objects.get(&ObjectKey::SourceNat(id))?.spec {
+            Spec::SourceNat(spec) => Some(spec),
             _ => None,
         }
     }

@@ -33,7 +33,10 @@ impl<B: PacketBuf> Datapath<B> {
             slot.vrf = interface.vrf;
             let class = match interface.role {
                 Role::Virtual => from_workload(interface, buf, meta, slot),
-                Role::Fabric => from_fabric(cx.tables, interface, buf, meta, slot),
+                Role::Fabric => match from_fabric(cx.tables, interface, buf, meta, slot) {
+                    Ok(Class::Twin(_)) if self.is_for_workload(cx, interface, i) => Ok(Class::Route),
+                    class => class,
+                },
                 // Handed over before the parser.
                 Role::Host => Err(DropReason::InterfaceDown),
             };

@@ -6,8 +6,9 @@ use flow::{FlowKey, Scope};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
-use super::walk::{self, End, Pick, Start};
-use crate::tables::{FloatingIp, Interface, PeerId, PinKey, Tables};
+use super::source_nat::{Bind, Bound};
+use super::walk::{self, End, Pick, Start, Walk};
+use crate::tables::{FloatingIp, Interface, NextHop, PeerId, PinKey, SourceNat, Tables};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub(super) struct Decision {
     pub(super) destination: Option<InterfaceId>,
     /// It is for the vRouter itself.
     pub(super) receive: bool,
+    /// What a pool of source NAT has given it.
+    pub(super) bound: Option<Bound>,
 }
 
 /// Hears how a decision came about.
@@ -111,8 +114,15 @@ impl Narrate for Silent {
     fn tell(&mut self, _: &'static str, _: impl FnOnce() -> String) {}
 }
 
-/// Decides about a session's first packet; `pick` carries the pin of a session that is decided again.
-pub(super) fn decide<N: Narrate>(tables: &Tables, opening: &Opening, pick: Pick, say: &mut N) -> Decision {
+/// Decides about a session's first packet; `pick` and `bind` carry the pin and the outside port of a session that is
+/// decided again. The only thing outside that is touched is the pool that `bind` claims a port of.
+pub(super) fn decide<N: Narrate>(
+    tables: &Tables,
+    opening: &Opening,
+    pick: Pick,
+    bind: Bind,
+    say: &mut N,
+) -> Decision {
     let mut decision = Decision {
         refused: None,
         rules: [None, None],
@@ -122,8 +132,9 @@ pub(super) fn decide<N: Narrate>(tables: &Tables, opening: &Opening, pick: Pick,
         reverse_leaf: Leaf::default(),
         destination: None,
         receive: false,
+        bound: None,
     };
-    if let Err(reason) = run(tables, opening, pick, say, &mut decision) {
+    if let Err(reason) = run(tables, opening, pick, bind, say, &mut decision) {
         say.tell("verdict", || format!("refused: {} ({})", reason.name(), reason.help()));
         decision.refused = Some(reason);
     }
@@ -134,6 +145,7 @@ fn run<N: Narrate>(
     tables: &Tables,
     opening: &Opening,
     pick: Pick,
+    bind: Bind,
     say: &mut N,
     decision: &mut Decision,
 ) -> Result<(), DropReason> {
@@ -186,6 +198,7 @@ fn run<N: Narrate>(
             End::Out(leaf) => format!("out by next hop {}{}", leaf.id(), label(leaf.label())),
             End::Receive => "to the vRouter itself".to_owned(),
             End::Service(id) => format!("to service {id}"),
+            End::SourceNat(id) => format!("to source NAT {id}"),
         };
         format!("{way}, {end}")
     });
@@ -204,6 +217,10 @@ fn run<N: Narrate>(
             None
         }
         End::Service(_) => return Err(DropReason::LookupLoop),
+        End::SourceNat(id) => {
+            let nat = tables.source_nat(id).ok_or(DropReason::NextHopUnknown)?;
+            behind(tables, nat, opening, decision)?
+        }
     };
 
     // To which address of the receiving workload it is translated.
@@ -226,6 +243,22 @@ fn run<N: Narrate>(
         let groups = walked.route.map_or(&[][..], |route| tables.group_set(route.groups()));
         let query = query(Direction::Egress, &original, original.dst, groups, opening);
         decision.rules[0] = ask(sender, &original, &query, say)?;
+    }
+
+    // The port of a pool that it leaves with, if it has no address of its own there (SEMANTICS 5).
+    let to_itself = opening.workload.is_some() && opening.workload == decision.destination;
+    let pool = match sender {
+        Some(sender) if outside.is_none() && !to_itself && !decision.receive => {
+            choose_pool(tables, sender, &walked, original.v6).map(|nat| (sender, nat))
+        }
+        _ => None,
+    };
+    if let Some((sender, nat)) = pool {
+        let (bound, (address, port)) =
+            bind.bind(nat, sender.id, &original).ok_or(DropReason::SnatExhausted)?;
+        decision.bound = Some(bound);
+        (decision.translated.src, decision.translated.src_port) = (address, port);
+        say.tell("source_nat", || format!("source translated by source NAT {}, port {port}", nat.id));
     }
     // The VRF in which the sender is known to the receiver's side.
     let back_vrf = match (inside, outside) {
@@ -257,6 +290,13 @@ fn run<N: Narrate>(
 
     // How replies are found, and where they go.
     decision.reverse_scope = match (receiver, opening.workload) {
+        (None, Some(_)) if let Some((_, nat)) = pool => nat.scope(),
+        (Some(receiver), Some(_))
+            if let Some((_, nat)) = pool
+                && !receiver.needs_flow() =>
+        {
+            nat.scope()
+        }
         (Some(receiver), Some(sender)) if !receiver.needs_flow() => Scope::to_workload(sender),
         (Some(receiver), _) => Scope::from_workload(receiver.id),
         (None, Some(sender)) => Scope::to_workload(sender),
@@ -376,6 +416,52 @@ fn choose_source<'t, N: Narrate>(
     let (fip, _) = best?;
     say.tell("floating_ip", || format!("source translated by floating IP {}", fip.id));
     Some(fip)
+}
+
+/// SEMANTICS 5 (b): the pool towards the VRF that the route leads into, or that it leaves by as plain IP.
+fn choose_pool<'t>(
+    tables: &'t Tables,
+    sender: &'t Interface,
+    walked: &Walk,
+    v6: bool,
+) -> Option<&'t SourceNat> {
+    let outside = match walked.end {
+        End::Out(leaf) => match tables.next_hop(leaf.id()) {
+            Some(NextHop::Resolve(to) | NextHop::Interface(to)) => tables.interface(to.interface)?.vrf,
+            _ => walked.vrf,
+        },
+        _ => walked.vrf,
+    };
+    let mut pools = sender.source_nats.iter().filter(|_| outside != sender.vrf);
+    pools.find(|nat| nat.vrf == outside && nat.serves(v6)).map(|nat| &**nat)
+}
+
+/// Who is behind an outside address of a pool: another workload that a workload calls there (hairpin, RFC 4787 §6), or
+/// the node, where the address is its own too. Nobody else opens a session to a pool.
+fn behind<'t>(
+    tables: &'t Tables,
+    nat: &SourceNat,
+    opening: &Opening,
+    decision: &mut Decision,
+) -> Result<Option<&'t Interface>, DropReason> {
+    let original = opening.tuple;
+    let outside = nat.at(original.v6, &original.dst).ok_or(DropReason::SnatUnsolicited)?;
+    // An ICMP identifier is the caller's own: nobody can be called by it.
+    let is_callable = opening.workload.is_some() && !original.is_icmp();
+    let inside = is_callable.then(|| outside.pool.behind(original.protocol, original.dst_port)).flatten();
+    match inside {
+        Some(inside) => {
+            (decision.translated.dst, decision.translated.dst_port) = (inside.address, inside.port);
+            decision.leaf = Leaf::local(inside.interface);
+            decision.destination = Some(inside.interface);
+            tables.interface(inside.interface).map(Some).ok_or(DropReason::InterfaceDown)
+        }
+        _ if outside.own => {
+            decision.receive = true;
+            Ok(None)
+        }
+        _ => Err(DropReason::SnatUnsolicited),
+    }
 }
 
 /// The floating IP of the receiver that a packet was sent to, and the port at the workload.

@@ -12,8 +12,9 @@ use super::decide::{Narrate, decide};
 use super::fragment::key_of;
 use super::memory::{Memory, MemoryOf};
 use super::miss::{foresee, opening_of};
+use super::source_nat::Bind;
 use super::walk::Pick;
-use super::{Context, Datapath, DatapathConfig, Event, EventQueue, Ports, WorkerCounters};
+use super::{Context, Datapath, DatapathConfig, Event, EventQueue, NOBODY, Ports, WorkerCounters};
 
 /// One thing that was found or decided on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +64,6 @@ impl Narrate for Story<'_> {
     }
 }
 
-/// A worker that does not exist: what it counts goes nowhere.
-const NOBODY: WorkerId = WorkerId(u8::MAX);
-
 /// Explains what would happen to `frame` if it arrived on `arrival` now. `recall` asks the worker that would receive
 /// it what it remembers; without an answer, it is taken to remember nothing. `None` without memory for it.
 #[must_use]
@@ -108,7 +106,8 @@ pub fn explain(
             story.steps.push(Step { stage: "flow", text: format!("no session at scope {}", slot.scope) });
             let buf = MemoryBuf::new(frame);
             let opening = opening_of(&meta, slot, Some(&buf));
-            let _ = decide(cx.tables, &opening, Pick::New(meta.hash), &mut Story(&mut story.steps));
+            let (pick, bind) = (Pick::New(meta.hash), Bind::Foresee(meta.hash));
+            let _ = decide(cx.tables, &opening, pick, bind, &mut Story(&mut story.steps));
         }
         None => {}
     }

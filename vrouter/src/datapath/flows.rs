@@ -77,7 +77,10 @@ impl<B: PacketBuf> Datapath<B> {
                 slot.leaf = Leaf::RECEIVE;
                 return Ok(None);
             }
-        } else if slot.origin == Origin::Plain && arrival.addresses(meta.is_ipv6()).contains(&meta.dst) {
+        } else if slot.origin == Origin::Plain
+            && arrival.addresses(meta.is_ipv6()).contains(&meta.dst)
+            && arrival.shares(meta.is_ipv6(), &meta.dst).is_none()
+        {
             slot.leaf = Leaf::RECEIVE;
             return Ok(None);
         }
@@ -85,6 +88,8 @@ impl<B: PacketBuf> Datapath<B> {
         slot.vrf = walked.vrf;
         match walked.end {
             End::Service(id) => return Ok(Some(Scope::service(id))),
+            // Only sessions know more about a pool's address; a stateless walk ends there as at a service.
+            End::SourceNat(_) => return Err(DropReason::SnatUnsolicited),
             End::Receive => slot.leaf = Leaf::RECEIVE,
             End::Out(leaf) => slot.leaf = leaf,
             End::Local(id) => match cx.tables.interface(id) {
@@ -108,19 +113,10 @@ impl<B: PacketBuf> Datapath<B> {
         let Some(buf) = &self.burst.bufs[i] else { return };
         let mut key = FlowKey::from(meta, scope);
         if meta.facts.contains(Facts::ICMP_ERROR) {
-            // An error belongs to the conversation that caused it: it looks like a reply to it.
-            let Some(quoted) = packet::quoted(buf.data(), meta).filter(|quoted| quoted.l4_present) else {
+            let Some(quoted) = quoted_key(buf.data(), meta, scope) else {
                 return self.burst.end(i, Verdict::Dropped(DropReason::IcmpErrorNoFlow));
             };
-            let reply = quoted.reply();
-            key = FlowKey {
-                src: reply.src,
-                dst: reply.dst,
-                src_port: reply.src_port,
-                dst_port: reply.dst_port,
-                protocol: quoted.protocol,
-                ..key
-            };
+            key = quoted;
         }
         let n = self.staged.count & (BURST - 1);
         self.staged.keys[n] = key;
@@ -207,6 +203,20 @@ impl<B: PacketBuf> Datapath<B> {
         }
         true
     }
+}
+
+/// An error belongs to the conversation that caused it: it looks like a reply to it.
+pub(super) fn quoted_key(data: &[u8], meta: &Meta, scope: Scope) -> Option<FlowKey> {
+    let quoted = packet::quoted(data, meta).filter(|quoted| quoted.l4_present)?;
+    let reply = quoted.reply();
+    Some(FlowKey {
+        src: reply.src,
+        dst: reply.dst,
+        src_port: reply.src_port,
+        dst_port: reply.dst_port,
+        protocol: quoted.protocol,
+        ..FlowKey::from(meta, scope)
+    })
 }
 
 /// Whether `then` is before `now` on a counter that wraps.

@@ -62,7 +62,9 @@ pub(super) fn exit(tables: &Tables, leaf: Leaf, entropy: u16) -> Result<Exit<'_>
         Some(NextHop::Discard) => Err(DropReason::Discard),
         Some(NextHop::Reject) => Err(DropReason::Reject),
         // A leaf whose kind has changed since: the next packet is decided again.
-        Some(NextHop::Receive | NextHop::Ecmp(_) | NextHop::Vrf(_)) | None => Err(DropReason::NextHopUnknown),
+        Some(NextHop::Receive | NextHop::Ecmp(_) | NextHop::Vrf(_) | NextHop::SourceNat(_)) | None => {
+            Err(DropReason::NextHopUnknown)
+        }
     }
 }
 

@@ -134,6 +134,9 @@ fn about_arp<B: PacketBuf>(
     match interface.role {
         Role::Host => Err(DropReason::InvalidArp),
         Role::Fabric if announces => Ok(Local::Punt(PuntClass::Neighbour)),
+        Role::Fabric if is_pools(tables, interface, false, &target) => {
+            arp::answer(buf, meta, &message.reply(interface.mac)).map(|()| Local::Answer)
+        }
         Role::Fabric => match interface.twin {
             // The kernel alone answers for the node's addresses (SEMANTICS 21).
             Some(twin) => Ok(Local::Twin(twin)),
@@ -168,6 +171,11 @@ fn about_nd<B: PacketBuf>(
     match (interface.role, message) {
         (Role::Host, _) => Err(DropReason::InvalidNd),
         (Role::Fabric, nd::Message::Advertisement { .. }) => Ok(Local::Punt(PuntClass::Neighbour)),
+        (Role::Fabric, nd::Message::Solicitation { target, .. })
+            if is_pools(tables, interface, true, &target) =>
+        {
+            advertise(buf, meta, target, interface.mac, None)
+        }
         (Role::Fabric, nd::Message::Solicitation { target, .. }) => match interface.twin {
             Some(twin) => Ok(Local::Twin(twin)),
             None if interface.addresses_v6.contains(&target) => {
@@ -191,6 +199,18 @@ fn about_nd<B: PacketBuf>(
         (Role::Virtual, nd::Message::RouterSolicitation { .. }) => Ok(Local::Punt(PuntClass::Workload)),
         // A workload that plays the router (RFC 6105) is not believed.
         (Role::Virtual, nd::Message::Other) => Err(DropReason::InvalidNd),
+    }
+}
+
+/// Whether an address belongs to a pool of source NAT and to nobody else: the node's own stack does not know it.
+fn is_pools(tables: &Tables, interface: &Interface, v6: bool, target: &Address) -> bool {
+    let route = walk::lookup(tables, interface.vrf, v6, target);
+    match route.and_then(|route| tables.next_hop(route.next_hop())) {
+        Some(NextHop::SourceNat(id)) => {
+            let outside = tables.source_nat(*id).and_then(|nat| nat.at(v6, target));
+            outside.is_some_and(|outside| !outside.own)
+        }
+        _ => false,
     }
 }
 

@@ -15,9 +15,10 @@ use super::burst::{Leaf, Origin, Slot};
 use super::decide::{Decision, Opening, Silent, Tuple, decide};
 use super::flows::{icmp_type_code, is_older, misses, peer_of};
 use super::moved::mirrored;
+use super::source_nat::Bind;
 use super::walk::Pick;
-use super::{Context, Datapath};
-use crate::tables::{Interface, NextHop, PeerId, Tables};
+use super::{Context, Datapath, NOBODY};
+use crate::tables::{NextHop, PeerId, Tables};
 
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn miss(&mut self, cx: &Context<'_>) {
@@ -41,13 +42,31 @@ impl<B: PacketBuf> Datapath<B> {
             return Ok(());
         }
         let opening = opening_of(&meta, slot, self.burst.bufs[i].as_ref());
-        let decision = decide(cx.tables, &opening, Pick::New(meta.hash), &mut Silent);
+        let bind = if self.worker == NOBODY { Bind::Foresee(meta.hash) } else { Bind::Claim(meta.hash) };
+        let decision = decide(cx.tables, &opening, Pick::New(meta.hash), bind, &mut Silent);
+        let established = self.establish(cx, i, &opening, &decision);
+        if let (Some(bound), Bind::Claim(_)) = (&decision.bound, bind)
+            && established != Ok(Established::Now)
+        {
+            bound.release(cx.tables);
+        }
+        established.map(drop)
+    }
+
+    /// Makes the session that was decided about, and lets its first packet go on.
+    fn establish(
+        &mut self,
+        cx: &Context<'_>,
+        i: usize,
+        opening: &Opening,
+        decision: &Decision,
+    ) -> Result<Established, DropReason> {
+        let (meta, slot) = (self.burst.meta[i], self.burst.slot[i]);
         if decision.receive && decision.refused.is_none() {
             self.burst.slot[i].leaf = Leaf::RECEIVE;
-            return Ok(());
+            return Ok(Established::No);
         }
-        let charged = charged(cx.tables, &opening, &decision);
-        let tcp = self.begin_tcp(&meta, i, charged)?;
+        let tcp = self.begin_tcp(&meta, i, picks_up(cx.tables, opening, decision))?;
         match decision.refused {
             None => {}
             // Only what rules refuse is remembered: anything else is as cheap to find out again.
@@ -55,8 +74,8 @@ impl<B: PacketBuf> Datapath<B> {
             Some(reason) => return Err(reason),
         }
         let session = session(&SessionPlan {
-            opening: &opening,
-            decision: &decision,
+            opening,
+            decision,
             key: FlowKey::from(&meta, slot.scope),
             tcp,
             entropy: slot.entropy,
@@ -83,12 +102,12 @@ impl<B: PacketBuf> Datapath<B> {
                 let slot = &mut self.burst.slot[i];
                 slot.half = Some(id);
                 slot.leaf = decision.leaf;
-                Ok(())
+                Ok(Established::Now)
             }
             // The same conversation was opened a moment ago, by this burst or by another worker.
             Err(InsertError::Exists(id)) => {
                 self.hit(cx, i, id);
-                Ok(())
+                Ok(Established::No)
             }
             Err(error) => Err(decision.refused.unwrap_or_else(|| reason_of(&error))),
         }
@@ -99,13 +118,13 @@ impl<B: PacketBuf> Datapath<B> {
         &mut self,
         meta: &Meta,
         i: usize,
-        charged: Option<&Interface>,
+        picks_up: bool,
     ) -> Result<[(HalfState, u32); 2], DropReason> {
         if meta.protocol != ip::TCP || meta.facts.contains(Facts::LATER_FRAGMENT) {
             return Ok([(HalfState::NONE, 0); 2]);
         }
         let segment = self.segment(i, meta).ok_or(DropReason::InvalidL4)?;
-        let begun = tcp::open(&segment, charged.is_none_or(|interface| interface.tcp_pickup))?;
+        let begun = tcp::open(&segment, picks_up)?;
         self.counters.tcp_pickup.add(u64::from(segment.flags & packet::protocol::tcp::SYN == 0));
         Ok(begun)
     }
@@ -153,7 +172,9 @@ impl<B: PacketBuf> Datapath<B> {
         };
         let hash = forward.key().hash(&self.hasher) as u32;
         let pin = Leaf::cached(forward.route());
-        let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), &mut Silent);
+        let had = forward.translation();
+        let bind = Bind::Keep((had.src, had.src_port));
+        let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), bind, &mut Silent);
         match decision.refused {
             Some(reason @ (DropReason::SecurityGroup | DropReason::FlowDenied)) => {
                 // Both directions: a reply must not open the conversation again from the other side.
@@ -203,6 +224,13 @@ pub(super) fn is_outlived(cx: &Context<'_>, id: HalfId) -> bool {
         let recent = cx.tables.epoch.wrapping_sub(born) < 1 << 30;
         recent && validated.is_some_and(|validated| is_older(validated, born))
     })
+}
+
+/// Whether a packet without a session has one now that did not exist before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Established {
+    Now,
+    No,
 }
 
 /// All that a new session is made of.
@@ -304,9 +332,11 @@ fn limits(tables: &Tables, scopes: [Scope; 2]) -> [u32; 2] {
     })
 }
 
-/// Whose TCP manners a session follows: the workload that opens it, else the one that receives it.
-fn charged<'t>(tables: &'t Tables, opening: &Opening, decision: &Decision) -> Option<&'t Interface> {
-    tables.interface(opening.workload.or(decision.destination)?)
+/// Whether a TCP session may begin in mid-stream: as the workload that opens it does, else the one that receives it.
+/// The far end knows nothing of a port that a pool has only just given (SEMANTICS 24).
+fn picks_up(tables: &Tables, opening: &Opening, decision: &Decision) -> bool {
+    let charged = opening.workload.or(decision.destination).and_then(|id| tables.interface(id));
+    decision.bound.is_none() && charged.is_none_or(|interface| interface.tcp_pickup)
 }
 
 pub(super) fn opening_of<B: PacketBuf>(meta: &Meta, slot: Slot, buf: Option<&B>) -> Opening {

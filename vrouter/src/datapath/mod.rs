@@ -21,6 +21,7 @@ mod miss;
 mod moved;
 mod pipeline;
 mod receive;
+mod source_nat;
 mod transmit;
 mod walk;
 
@@ -37,6 +38,7 @@ pub use counters::{Accounting, WorkerCounters};
 pub use event::{DropSample, Event, EventQueue, PuntClass, SAMPLE_BYTES};
 pub use explain::{Explanation, Step, explain};
 pub use memory::{Memory, MemoryOf};
+pub(crate) use source_nat::Releasing;
 
 use crate::tables::Tables;
 
@@ -75,6 +77,10 @@ pub struct DatapathConfig {
     /// same answers.
     pub express: bool,
 }
+
+/// A worker that does not exist, for explanations: what it counts goes nowhere, and it takes nothing that others lack
+/// then.
+const NOBODY: WorkerId = WorkerId(u8::MAX);
 
 /// One worker's data path: everything that belongs to this worker alone.
 #[derive(Debug)]
@@ -132,7 +138,14 @@ impl<B: PacketBuf> Datapath<B> {
 
     /// Between bursts: sessions that ended are freed once every worker has passed a boundary since.
     #[inline]
-    pub fn housekeeping(&mut self, flows: &FlowTable, boundaries: &Boundaries, sink: &mut impl SessionSink) {
+    pub fn housekeeping(
+        &mut self,
+        tables: &Tables,
+        flows: &FlowTable,
+        boundaries: &Boundaries,
+        sink: &mut impl SessionSink,
+    ) {
+        let sink = &mut Releasing { tables, inner: sink };
         self.slots.advance(flows, || boundaries.observe(), |seen| boundaries.passed(*seen), sink);
     }
 

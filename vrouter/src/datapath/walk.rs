@@ -29,8 +29,10 @@ pub(super) enum End {
     Out(Leaf),
     /// At an address of the vRouter itself.
     Receive,
-    /// At a service ([`Pick::Stateless`]).
+    /// At a service or a pool of source NAT ([`Pick::Stateless`]).
     Service(NextHopId),
+    /// At an address of a pool of source NAT.
+    SourceNat(u16),
 }
 
 /// The result of a walk.
@@ -128,6 +130,8 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
                 route = Some(found);
                 continue;
             }
+            NextHop::SourceNat(_) if matches!(pick, Pick::Stateless(_)) => End::Service(id),
+            NextHop::SourceNat(pool) => End::SourceNat(*pool),
             NextHop::Ecmp(ecmp) if ecmp.service && matches!(pick, Pick::Stateless(_)) => End::Service(id),
             NextHop::Ecmp(ecmp) => {
                 let slot = choose(ecmp, label, start.origin, pick)?;
@@ -259,7 +263,7 @@ pub(super) fn back(
                 };
                 Back { leaf, through: came.is_some() }
             }
-            NextHop::Discard | NextHop::Reject | NextHop::Receive => return None,
+            NextHop::Discard | NextHop::Reject | NextHop::Receive | NextHop::SourceNat(_) => return None,
         });
     }
     None

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use flow::Scope;
 use flow::policy::CompiledPolicy;
 use packet::{Address, DropReason, InterfaceId, NextHopId, PortId, VrfId};
 use sync::Counter;
 
-use super::{FloatingIp, Pin, PinKey};
+use super::{FloatingIp, Pin, PinKey, SourceNat};
 
 /// What stands behind an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,10 @@ pub struct Interface {
     pub icmp_errors_per_second: u32,
     /// Floating IPs that translate for this interface, in order of id.
     pub floating_ips: Arc<[Arc<FloatingIp>]>,
+    /// VIRTUAL: pools of source NAT that its workload may use, in order of id.
+    pub source_nats: Arc<[Arc<SourceNat>]>,
+    /// FABRIC: which of its own addresses are a pool's too, and the scope of that pool's replies.
+    pub shared: Arc<[(bool, Address, Scope)]>,
     /// Flows that a controller has pinned, in order of key.
     pub pins: Arc<[Pin]>,
     /// VIRTUAL: the lowest interface next hop that delivers here, 0 if there is none.
@@ -106,7 +111,14 @@ impl Interface {
     #[inline]
     #[must_use]
     pub fn needs_flow(&self) -> bool {
-        self.policy || !self.floating_ips.is_empty() || !self.pins.is_empty()
+        self.policy || !self.floating_ips.is_empty() || !self.source_nats.is_empty() || !self.pins.is_empty()
+    }
+
+    /// The scope of replies to workloads that leave with this address of the fabric interface, if any do.
+    #[inline]
+    #[must_use]
+    pub fn shares(&self, v6: bool, address: &Address) -> Option<Scope> {
+        self.shared.iter().find(|shared| (shared.0, &shared.1) == (v6, address)).map(|shared| shared.2)
     }
 
     /// What a controller has pinned for a flow of this interface.

@@ -6,12 +6,14 @@ mod interface;
 mod next_hop;
 mod peers;
 mod pin;
+mod source_nat;
 
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
 pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
 pub use next_hop::{Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
 pub use peers::{PeerId, Peers};
 pub use pin::{Pin, PinKey};
+pub use source_nat::{Outside, OutsideAddress, SourceNat};
 
 use std::sync::Arc;
 
@@ -45,6 +47,8 @@ pub struct Tables {
     pub neighbours: Neighbours,
     /// Tunnel destinations known to this node.
     pub peers: Peers,
+    /// Pools of source NAT, by the controller's id.
+    pub source_nats: Paged<Arc<SourceNat>>,
 }
 
 impl Tables {
@@ -60,6 +64,13 @@ impl Tables {
     #[must_use]
     pub fn next_hop(&self, id: NextHopId) -> Option<&NextHop> {
         self.next_hops.get(id.0)
+    }
+
+    /// The pool of source NAT with this id.
+    #[inline]
+    #[must_use]
+    pub fn source_nat(&self, id: u16) -> Option<&SourceNat> {
+        self.source_nats.get(u32::from(id)).map(|nat| &**nat)
     }
 
     /// The security groups of a set, sorted; the empty set for an unknown id.

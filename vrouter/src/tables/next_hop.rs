@@ -27,6 +27,8 @@ pub enum NextHop {
     Ecmp(Arc<Ecmp>),
     /// Look the destination up again in another VRF.
     Vrf(VrfId),
+    /// An address of this pool of source NAT: sessions know which workload a packet is for.
+    SourceNat(u16),
 }
 
 /// Plain delivery out of an interface.

@@ -10,7 +10,7 @@ use flow::{EndReason, FlowTable, Scope, SessionSink, SessionView, Sweeper, Timeo
 use sync::{Boundaries, Observation, Reader};
 
 use super::Clock;
-use crate::datapath::Now;
+use crate::datapath::{Now, Releasing};
 use crate::tables::Tables;
 
 /// Between two steps. A whole sweep takes 2 s, so a step looks at a fortieth of the table.
@@ -80,7 +80,7 @@ impl<S: SessionSink> Ageing<S> {
 
     fn step(&mut self, sweeper: &mut Sweeper, now: Now) {
         let tables = self.tables.refresh();
-        let mut sink = Wanted { tables, inner: &mut self.sink };
+        let mut sink = Releasing { tables, inner: &mut Wanted { tables, inner: &mut self.sink } };
         sweeper.step(&self.flows, &mut self.slots, now.tick(), tables.epoch, STEP, &mut sink);
         let boundaries = &self.boundaries;
         self.slots.advance(&self.flows, || boundaries.observe(), |seen| boundaries.passed(*seen), &mut sink);

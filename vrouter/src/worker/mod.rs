@@ -169,7 +169,8 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             }
         }
         worked |= self.outputs.forward();
-        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut self.sink);
+        let tables = self.tables.current();
+        self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut self.sink);
         worked
     }
 

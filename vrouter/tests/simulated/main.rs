@@ -8,6 +8,7 @@ mod neighbours;
 mod path_mtu;
 mod rebirth;
 mod rules;
+mod source_nat;
 mod sources;
 
 use agent_api::v1::{Operation, operation};

@@ -11,6 +11,7 @@ mod objects;
 mod pinned_flow;
 mod route;
 mod security_group;
+mod source_nat;
 mod stat;
 mod vrf;
 mod worker;
@@ -89,7 +90,9 @@ fn refuse_foreign_filters(args: &GetArgs) -> Result<(), Error> {
         ("--limit", args.limit.is_some()),
     ];
     let known: &[&str] = match args.resource {
-        Resource::Object(Kind::Route | Kind::Interface | Kind::FloatingIp) => &["an id", "--vrf", "--owner"],
+        Resource::Object(Kind::Route | Kind::Interface | Kind::FloatingIp | Kind::SourceNat) => {
+            &["an id", "--vrf", "--owner"]
+        }
         Resource::Object(Kind::Flow) => &["--owner"],
         Resource::Object(_) => &["an id", "--owner"],
         Resource::All => &["--vrf", "--owner"],

@@ -7,7 +7,9 @@ use agent_api::{
     yaml,
 };
 
-use super::{GetArgs, floating_ip, interface, label, next_hop, pinned_flow, route, security_group, vrf};
+use super::{
+    GetArgs, floating_ip, interface, label, next_hop, pinned_flow, route, security_group, source_nat, vrf,
+};
 use crate::{
     ask,
     connect::Client,
@@ -71,6 +73,7 @@ fn names(entry: &Entry, id: &str) -> bool {
         Some(object::Object::Vni(vni)) => is(vni.vni, ""),
         Some(object::Object::SecurityGroup(group)) => is(group.id, &group.name),
         Some(object::Object::FloatingIp(floating)) => is(floating.id, &floating.address),
+        Some(object::Object::SourceNat(nat)) => is(nat.id, &nat.name),
         Some(object::Object::Route(_) | object::Object::Flow(_)) => true,
         None => false,
     }
@@ -86,7 +89,8 @@ fn id(entry: &Entry) -> u32 {
             | key::Key::MplsLabel(id)
             | key::Key::Vni(id)
             | key::Key::SecurityGroup(id)
-            | key::Key::FloatingIp(id),
+            | key::Key::FloatingIp(id)
+            | key::Key::SourceNat(id),
         ) => id,
         Some(key::Key::Route(_) | key::Key::Flow(_)) | None => 0,
     }
@@ -129,6 +133,7 @@ async fn tables(
             Kind::MplsLabel | Kind::Vni => label::table(client, *kind, entries, wide, out).await?,
             Kind::SecurityGroup => security_group::table(entries, wide, out)?,
             Kind::FloatingIp => floating_ip::table(client, entries, wide, out).await?,
+            Kind::SourceNat => source_nat::table(client, entries, wide, out).await?,
             Kind::Flow => pinned_flow::table(client, entries, wide, out).await?,
             Kind::Unspecified => {}
         }

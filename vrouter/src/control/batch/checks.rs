@@ -8,7 +8,7 @@ use super::{Staged, View};
 use crate::{
     control::{
         fault::Fault,
-        objects::{FloatingIpSpec, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Spec},
+        objects::{FloatingIpSpec, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, SourceNatSpec, Spec},
         store::{Store, unique_name},
     },
     tables::Role,
@@ -89,6 +89,7 @@ fn joint(view: &View<'_>, key: ObjectKey, spec: &Spec) -> Result<(), Fault> {
         Spec::Interface(spec) => interface(view, key, spec),
         Spec::NextHop(spec) => next_hop(view, key, spec),
         Spec::FloatingIp(spec) => floating_ip(view, key, spec),
+        Spec::SourceNat(spec) => source_nat(view, key, spec),
         _ => Ok(()),
     }
 }
@@ -173,7 +174,7 @@ fn members(view: &View<'_>, key: ObjectKey, spec: &NextHopSpec) -> Result<(), Fa
             NextHopKind::Ecmp(_) => {
                 return refuse("next_hop", format!("next_hop {} is ecmp itself: list its members", other.id));
             }
-            NextHopKind::Vrf(_) | NextHopKind::Receive => {
+            NextHopKind::Vrf(_) | NextHopKind::Receive | NextHopKind::SourceNat(_) => {
                 return refuse("next_hop", format!("next_hop {} leads to no single end", other.id));
             }
             NextHopKind::Tunnel(tunnel)
@@ -211,6 +212,36 @@ fn floating_ip(view: &View<'_>, key: ObjectKey, spec: &FloatingIpSpec) -> Result
                 format!("interfaces[{index}]")
             };
             return Err(view.refuse(key, field, text));
+        }
+    }
+    Ok(())
+}
+
+fn source_nat(view: &View<'_>, key: ObjectKey, spec: &SourceNatSpec) -> Result<(), Fault> {
+    for (index, &id) in spec.interfaces.iter().enumerate() {
+        let Some(interface) = interface_of(view, id) else { continue };
+        let refuse = |text: String| Err(view.refuse(key, format!("interfaces[{index}]"), text));
+        if interface.role != Role::Virtual {
+            return refuse(format!("interface {id} ({}) is no VIRTUAL interface", interface.name()));
+        }
+        if interface.vrf == spec.vrf {
+            return refuse(format!(
+                "interface {id} ({}) is outside itself, in vrf {}",
+                interface.name(),
+                spec.vrf
+            ));
+        }
+    }
+    let staged = view.changes.iter().map(|change| change.key);
+    let pools = view.store.referrers(ObjectKey::Vrf(spec.vrf)).chain(staged).filter(|&other| other != key);
+    for other in pools {
+        let Some(Spec::SourceNat(other)) = view.get(other) else { continue };
+        if other.vrf != spec.vrf {
+            continue;
+        }
+        if let Some(index) = spec.addresses.iter().position(|address| other.addresses.contains(address)) {
+            let text = format!("{} is an address of source_nat {} already", spec.addresses[index], other.id);
+            return Err(view.refuse(key, format!("addresses[{index}]"), text));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Routes of the vRouter's own addresses: a fabric interface with 10.1.0.66/24 makes the routes
-//! 10.1.0.0/24 (resolve on the interface) and 10.1.0.66/32 (receive) in its VRF. They are ordinary
-//! objects of the owner `vrouter`, added to the batch that brings or changes the interface.
+//! 10.1.0.0/24 (resolve on the interface) and 10.1.0.66/32 (receive) in its VRF; a pool of source NAT makes one
+//! for each of its addresses, which goes before that of an interface with the same address. They are ordinary
+//! objects of the owner `vrouter`, added to the batch that brings or changes the interface or pool.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,28 +14,48 @@ use crate::{
     control::{
         fault::{Code, Fault},
         names::NameId,
-        objects::{FIRST_INTERNAL, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Path, RouteKey, Spec},
+        objects::{
+            InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Path, RouteKey, SourceNatSpec, Spec,
+            source_nat_next_hop,
+        },
         owner,
         store::{Record, Store},
     },
     tables::Role,
 };
 
-/// The next hop of the vRouter's own addresses.
-pub(crate) const RECEIVE: NextHopId = NextHopId(FIRST_INTERNAL);
+/// The next hop of the vRouter's own addresses. Pools of source NAT have the numbers below.
+pub(crate) const RECEIVE: NextHopId = NextHopId(0xff_0000);
 
 /// The next hop of subnets connected to an interface. Interfaces start at 1, so none is [`RECEIVE`].
 const fn resolve(interface: InterfaceId) -> NextHopId {
-    NextHopId(FIRST_INTERNAL | interface.0 as u32)
+    NextHopId(RECEIVE.0 | interface.0 as u32)
 }
 
 /// The vRouter's own paths go first.
 const PREFERENCE: u32 = u32::MAX;
 
-/// Who has an address in each subnet, and who has each address.
-type Connected = AHashMap<(VrfId, Prefix), BTreeSet<InterfaceId>>;
+/// Who makes a route. The first of several decides where it leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Maker {
+    SourceNat(u16),
+    Interface(InterfaceId),
+}
 
-/// Adds what follows from the fabric interfaces of the batch.
+impl Maker {
+    const fn next_hop(self, network: Prefix) -> NextHopId {
+        match self {
+            Self::SourceNat(id) => source_nat_next_hop(id),
+            Self::Interface(_) if network.is_host() => RECEIVE,
+            Self::Interface(interface) => resolve(interface),
+        }
+    }
+}
+
+/// Who has an address in each subnet, and who has each address.
+type Connected = AHashMap<(VrfId, Prefix), BTreeSet<Maker>>;
+
+/// Adds what follows from the fabric interfaces and pools of the batch.
 pub(super) fn stage(store: &mut Store, generation: u64, staged: &mut Staged) -> Result<(), Fault> {
     let affected = affected(staged);
     if affected.is_empty() {
@@ -47,10 +68,8 @@ pub(super) fn stage(store: &mut Store, generation: u64, staged: &mut Staged) -> 
     let after = connected_after(store, staged, &affected);
     let mut next_hops: BTreeSet<NextHopId> = BTreeSet::new();
     for &(vrf, network) in &affected {
-        let next_hop = after
-            .get(&(vrf, network))
-            .and_then(|interfaces| interfaces.first())
-            .map(|&interface| if network.is_host() { RECEIVE } else { resolve(interface) });
+        let maker = after.get(&(vrf, network)).and_then(|makers| makers.first());
+        let next_hop = maker.map(|maker| maker.next_hop(network));
         let key = RouteKey { vrf, network, origin };
         let before = store.routes.get(&key).copied();
         if let Some(path) = before.filter(|path| path.owner != owner) {
@@ -70,50 +89,64 @@ pub(super) fn stage(store: &mut Store, generation: u64, staged: &mut Staged) -> 
     Ok(())
 }
 
-/// Every prefix that an interface of the batch has or had.
+/// Every prefix that an interface or pool of the batch has or had.
 fn affected(staged: &Staged) -> BTreeSet<(VrfId, Prefix)> {
     let mut affected = BTreeSet::new();
     for change in &staged.objects {
         for record in [&change.before, &change.after].into_iter().flatten() {
-            if let Spec::Interface(spec) = &record.spec {
-                prefixes_of(spec, |network| affected.extend([(spec.vrf, network)]));
-            }
+            made_by(&record.spec, |_, vrf, network| affected.extend([(vrf, network)]));
         }
     }
     affected
 }
 
+/// The routes that an object makes.
+fn made_by(spec: &Spec, visit: impl FnMut(Maker, VrfId, Prefix)) {
+    match spec {
+        Spec::Interface(spec) => made_by_interface(spec, visit),
+        Spec::SourceNat(spec) => made_by_pool(spec, visit),
+        _ => {}
+    }
+}
+
 /// The subnets and the addresses of a fabric interface.
-fn prefixes_of(spec: &InterfaceSpec, mut visit: impl FnMut(Prefix)) {
+fn made_by_interface(spec: &InterfaceSpec, mut visit: impl FnMut(Maker, VrfId, Prefix)) {
     if spec.role == Role::Fabric {
         for address in &spec.addresses {
-            visit(address.ip.host());
+            visit(Maker::Interface(spec.id), spec.vrf, address.ip.host());
             if let Some(network) = address.connected() {
-                visit(network);
+                visit(Maker::Interface(spec.id), spec.vrf, network);
             }
         }
     }
 }
 
+fn made_by_pool(spec: &SourceNatSpec, mut visit: impl FnMut(Maker, VrfId, Prefix)) {
+    spec.addresses.iter().for_each(|address| visit(Maker::SourceNat(spec.id), spec.vrf, address.host()));
+}
+
 /// Who will have the affected prefixes when the batch is committed.
 fn connected_after(store: &Store, staged: &Staged, affected: &BTreeSet<(VrfId, Prefix)>) -> Connected {
     let mut connected = Connected::new();
-    let mut add = |spec: &InterfaceSpec| {
-        prefixes_of(spec, |network| {
-            if affected.contains(&(spec.vrf, network)) {
-                connected.entry((spec.vrf, network)).or_default().insert(spec.id);
-            }
-        });
+    let mut add = |maker: Maker, vrf: VrfId, network: Prefix| {
+        if affected.contains(&(vrf, network)) {
+            connected.entry((vrf, network)).or_default().insert(maker);
+        }
     };
     let staged_keys: BTreeSet<_> = staged.objects.iter().map(|change| change.key).collect();
     for interface in store.interfaces() {
         if !staged_keys.contains(&ObjectKey::Interface(interface.id)) {
-            add(interface);
+            made_by_interface(interface, &mut add);
+        }
+    }
+    for pool in store.source_nats() {
+        if !staged_keys.contains(&ObjectKey::SourceNat(pool.id)) {
+            made_by_pool(pool, &mut add);
         }
     }
     for change in &staged.objects {
-        if let Some(Spec::Interface(spec)) = change.after.as_ref().map(|record| &record.spec) {
-            add(spec);
+        if let Some(after) = &change.after {
+            made_by(&after.spec, &mut add);
         }
     }
     connected
@@ -144,6 +177,12 @@ fn stage_route(
     staged.routes.push(RouteChange { key, before, after });
 }
 
+/// The id of whose next hop it is.
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+const fn low_half(id: u32) -> u16 {
+    id as u16
+}
+
 /// The next hops that the staged routes need, and away with those that none needs any more.
 fn stage_next_hops(
     store: &Store,
@@ -164,7 +203,8 @@ fn stage_next_hops(
         }
         let kind = match id {
             RECEIVE => NextHopKind::Receive,
-            id => NextHopKind::Resolve(InterfaceId(u16::try_from(id.0 & 0xffff).unwrap_or(0))),
+            NextHopId(id) if id < RECEIVE.0 => NextHopKind::SourceNat(low_half(id)),
+            NextHopId(id) => NextHopKind::Resolve(InterfaceId(low_half(id))),
         };
         let after = needed.then(|| Record {
             spec: Spec::NextHop(Arc::new(NextHopSpec::internal(id, kind))),

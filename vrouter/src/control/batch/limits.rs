@@ -32,6 +32,8 @@ pub struct Limits {
     pub security_groups: usize,
     /// Floating IPs.
     pub floating_ips: usize,
+    /// Pools of source NAT.
+    pub source_nats: usize,
     /// Pinned flows.
     pub flows: usize,
     /// Different tunnel destinations.
@@ -52,6 +54,7 @@ impl Default for Limits {
             vnis: 1_048_576,
             security_groups: 65_536,
             floating_ips: 262_144,
+            source_nats: 1_024,
             flows: 1_048_576,
             tunnel_peers: 65_535,
             neighbours: 16_384,
@@ -73,6 +76,7 @@ impl Limits {
             Kind::Vni => ("vnis", self.vnis),
             Kind::SecurityGroup => ("security_groups", self.security_groups),
             Kind::FloatingIp => ("floating_ips", self.floating_ips),
+            Kind::SourceNat => ("source_nats", self.source_nats),
             Kind::Flow => ("flows", self.flows),
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use packet::{Address, InterfaceId, NextHopId};
 
-use super::{Compiler, Context};
+use super::{Compiler, Context, source_nats};
 use crate::{
     control::{
         objects::{FloatingIpSpec, FlowKey, FlowSpec, InterfaceSpec, NextHopKind, ObjectKey, Spec},
@@ -55,6 +55,8 @@ impl Compiler {
             tcp_pickup: !spec.message.no_tcp_pickup,
             icmp_errors_per_second: spec.icmp_errors_per_second,
             floating_ips: floating_ips(cx.store, spec),
+            source_nats: source_nats::usable(cx, spec),
+            shared: source_nats::shared(cx, spec),
             pins: pins(cx.store, spec.id),
             delivery: delivery(cx.store, spec.id),
             twin: spec.twin_of.or_else(|| twin(cx.store, spec.id)),

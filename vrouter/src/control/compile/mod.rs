@@ -8,6 +8,7 @@ mod path_mtu;
 mod peers;
 mod policies;
 mod routes;
+mod source_nats;
 mod tunnels;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub(crate) struct Compiler {
     tunnels: tunnels::Tunnels,
     path_mtus: path_mtu::PathMtus,
     links: epochs::VrfLinks,
+    port_pools: source_nats::PortPools,
 }
 
 /// What the compiler reads and writes.
@@ -59,6 +61,7 @@ struct Dirty {
     /// VRFs whose routes changed or lead elsewhere.
     vrfs: AHashSet<VrfId>,
     tunnels: BTreeSet<NextHopId>,
+    source_nats: BTreeSet<u16>,
     wanted: Wanted,
 }
 
@@ -89,6 +92,7 @@ impl Compiler {
                 None => drop(cx.tables.group_sets.remove(id.0.into())),
             }
         }
+        self.source_nats(cx, &dirty.source_nats);
         self.interfaces(cx, &dirty.interfaces);
         let mut wanted = self.tunnels(cx, &dirty.tunnels);
         wanted.append(&mut dirty.wanted);
@@ -179,7 +183,11 @@ fn groups_of(store: &Store, id: NextHopId) -> impl Iterator<Item = NextHopId> + 
 /// What a changed object takes with it by its content, before and after: those whom it names.
 fn follow_content(cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
     match spec {
-        Spec::Interface(spec) => dirty.interfaces.extend(spec.twin_of),
+        Spec::Interface(spec) => {
+            dirty.interfaces.extend(spec.twin_of);
+            source_nats::follow_interface(cx.store, spec, dirty);
+        }
+        Spec::SourceNat(spec) => source_nats::follow(cx.store, spec, dirty),
         Spec::FloatingIp(spec) => dirty.interfaces.extend(&spec.interfaces),
         Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),
         Spec::NextHop(spec) => {

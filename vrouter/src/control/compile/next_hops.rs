@@ -54,6 +54,7 @@ impl Compiler {
                 NextHop::Interface(delivery(*interface, neighbour.map(|ip| (ip.v6, ip.address))))
             }
             NextHopKind::Vrf(vrf) => NextHop::Vrf(*vrf),
+            NextHopKind::SourceNat(id) => NextHop::SourceNat(*id),
             NextHopKind::Ecmp(members) => ecmp(cx, members, before),
             NextHopKind::Tunnel(tunnel) => NextHop::Tunnel(Arc::new(Tunnel {
                 peer: self.peers.take(tunnel.destination.address, &mut cx.tables.peers),
@@ -119,6 +120,7 @@ fn leads_elsewhere(before: Option<&NextHop>, after: Option<&NextHop>) -> bool {
         (NextHop::Resolve(before), NextHop::Resolve(after))
         | (NextHop::Interface(before), NextHop::Interface(after)) => before.interface != after.interface,
         (NextHop::Vrf(before), NextHop::Vrf(after)) => before != after,
+        (NextHop::SourceNat(before), NextHop::SourceNat(after)) => before != after,
         (NextHop::Ecmp(before), NextHop::Ecmp(after)) => {
             let identities = |group: &Ecmp| {
                 group.group.members().iter().map(|member| (member.next_hop, member.label)).collect::<Vec<_>>()

@@ -190,7 +190,8 @@ fn hop(kind: &NextHopKind) -> Hop {
         | NextHopKind::Tunnel(_)
         | NextHopKind::Discard
         | NextHopKind::Reject
-        | NextHopKind::Receive => Hop::Other,
+        | NextHopKind::Receive
+        | NextHopKind::SourceNat(_) => Hop::Other,
     }
 }
 

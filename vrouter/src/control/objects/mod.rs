@@ -9,6 +9,7 @@ mod label;
 mod next_hop;
 mod route;
 mod security_group;
+mod source_nat;
 mod vrf;
 
 pub(crate) use floating_ip::FloatingIpSpec;
@@ -18,6 +19,7 @@ pub(crate) use label::{LabelSpec, Target, VniSpec};
 pub(crate) use next_hop::{EcmpMember, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
 pub(crate) use route::{Path, RouteKey, RouteSpec};
 pub(crate) use security_group::SecurityGroupSpec;
+pub(crate) use source_nat::{SourceNatSpec, next_hop_of as source_nat_next_hop};
 pub(crate) use vrf::VrfSpec;
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -38,6 +40,7 @@ pub(crate) enum ObjectKey {
     MplsLabel(u32),
     Vni(u32),
     FloatingIp(u32),
+    SourceNat(u16),
     Flow(FlowKey),
 }
 
@@ -51,6 +54,7 @@ pub(crate) enum Spec {
     MplsLabel(LabelSpec),
     Vni(VniSpec),
     FloatingIp(Arc<FloatingIpSpec>),
+    SourceNat(Arc<SourceNatSpec>),
     Flow(FlowSpec),
 }
 
@@ -130,6 +134,10 @@ pub(crate) fn read(
             let spec = floating_ip::read(floating.clone())?;
             (ObjectKey::FloatingIp(spec.id), Spec::FloatingIp(Arc::new(spec)))
         }
+        O::SourceNat(nat) => {
+            let spec = source_nat::read(nat.clone())?;
+            (ObjectKey::SourceNat(spec.id), Spec::SourceNat(Arc::new(spec)))
+        }
         O::Flow(pinned) => {
             let spec = flow::read(pinned)?;
             (ObjectKey::Flow(spec.key), Spec::Flow(spec))
@@ -150,6 +158,7 @@ pub(crate) fn read_key(key: &v1::key::Key, owner: &str, names: &mut Names) -> Re
         K::Vni(vni) => ObjectKey::Vni(*vni),
         K::SecurityGroup(id) => ObjectKey::SecurityGroup(*id),
         K::FloatingIp(id) => ObjectKey::FloatingIp(*id),
+        K::SourceNat(id) => ObjectKey::SourceNat(source_nat::id("source_nat", *id)?),
         K::Flow(flow) => ObjectKey::Flow(flow::read_key(flow)?),
     })
 }
@@ -166,6 +175,7 @@ impl ObjectKey {
             Self::MplsLabel(_) => Kind::MplsLabel,
             Self::Vni(_) => Kind::Vni,
             Self::FloatingIp(_) => Kind::FloatingIp,
+            Self::SourceNat(_) => Kind::SourceNat,
             Self::Flow(_) => Kind::Flow,
         }
     }
@@ -181,6 +191,7 @@ impl ObjectKey {
             Kind::MplsLabel => Self::MplsLabel(0),
             Kind::Vni => Self::Vni(0),
             Kind::FloatingIp => Self::FloatingIp(0),
+            Kind::SourceNat => Self::SourceNat(0),
             Kind::Flow => Self::Flow(FlowKey::LOWEST),
         })
     }
@@ -197,6 +208,7 @@ impl ObjectKey {
             Self::MplsLabel(label) => K::MplsLabel(label),
             Self::Vni(vni) => K::Vni(vni),
             Self::FloatingIp(id) => K::FloatingIp(id),
+            Self::SourceNat(id) => K::SourceNat(id.into()),
             Self::Flow(flow) => K::Flow(flow.to_api()),
         };
         v1::Key { key: Some(key) }
@@ -214,6 +226,7 @@ impl Spec {
             Self::MplsLabel(spec) => spec.to_api().into(),
             Self::Vni(spec) => spec.to_api().into(),
             Self::FloatingIp(spec) => spec.message.clone().into(),
+            Self::SourceNat(spec) => spec.message.clone().into(),
             Self::Flow(spec) => spec.to_api().into(),
         }
     }
@@ -228,6 +241,7 @@ impl Spec {
             Self::MplsLabel(spec) => spec.target.references(&mut visit),
             Self::Vni(spec) => spec.target.references(&mut visit),
             Self::FloatingIp(spec) => spec.references(&mut visit),
+            Self::SourceNat(spec) => spec.references(&mut visit),
             Self::Flow(spec) => visit(ObjectKey::Interface(spec.key.interface), Field::Plain("interface")),
         }
     }
@@ -238,6 +252,7 @@ impl Spec {
             Self::Vrf(spec) => Some(spec.id),
             Self::Interface(spec) => Some(spec.vrf),
             Self::FloatingIp(spec) => Some(spec.vrf),
+            Self::SourceNat(spec) => Some(spec.vrf),
             Self::NextHop(spec) => match &spec.kind {
                 NextHopKind::Vrf(vrf) => Some(*vrf),
                 NextHopKind::Tunnel(tunnel) => Some(tunnel.transport_vrf),

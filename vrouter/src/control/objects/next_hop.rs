@@ -13,7 +13,7 @@ use crate::control::{
 };
 
 /// Next hops from here on are the vRouter's own: the routes of its own addresses name them.
-pub(crate) const FIRST_INTERNAL: u32 = 0xff_0000;
+pub(crate) const FIRST_INTERNAL: u32 = 0xfe_0000;
 /// The MAC of the vRouter towards workloads and in L3 VXLAN, where none is given.
 pub(super) const ROUTER_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 /// Most members of an ecmp group.
@@ -40,6 +40,8 @@ pub(crate) enum NextHopKind {
     Tunnel(TunnelSpec),
     Ecmp(Vec<EcmpMember>),
     Vrf(VrfId),
+    /// The vRouter's own, for the addresses of a pool.
+    SourceNat(u16),
 }
 
 /// A checked tunnel.
@@ -88,6 +90,9 @@ pub(super) fn read(message: v1::NextHop) -> Result<NextHopSpec, Invalid> {
         Some(Kind::Tunnel(tunnel)) => NextHopKind::Tunnel(read_tunnel(tunnel)?),
         Some(Kind::Ecmp(ecmp)) => NextHopKind::Ecmp(read_members(ecmp)?),
         Some(Kind::Vrf(other)) => NextHopKind::Vrf(vrf::id("vrf.vrf", other.vrf)?),
+        Some(Kind::SourceNat(_)) => {
+            return Err(Invalid::new("source_nat", "is made by the vRouter: write a source_nat object"));
+        }
     };
     let mtu = match message.mtu {
         0 => 0,
@@ -210,6 +215,9 @@ impl NextHopSpec {
                 Some(Kind::Resolve(v1::Resolve { interface: interface.0.into() }))
             }
             NextHopKind::Receive => Some(Kind::Receive(v1::Receive {})),
+            NextHopKind::SourceNat(id) => {
+                Some(Kind::SourceNat(v1::SourceNatNextHop { source_nat: (*id).into() }))
+            }
             _ => None,
         };
         Self { message: v1::NextHop { id: id.0, kind: message, mtu: 0 }, id, kind, mtu: 0 }
@@ -232,6 +240,7 @@ impl NextHopSpec {
                 }
             }
             NextHopKind::Vrf(id) => visit(ObjectKey::Vrf(*id), Field::Plain("vrf.vrf")),
+            NextHopKind::SourceNat(id) => visit(ObjectKey::SourceNat(*id), Field::Plain("source_nat")),
         }
     }
 

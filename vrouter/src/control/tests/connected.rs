@@ -1,9 +1,9 @@
 //! The vRouter's own addresses have routes of their own.
 
 use super::*;
-use crate::control::objects::FIRST_INTERNAL;
+use crate::control::batch::RECEIVE_NEXT_HOP;
 
-const RECEIVE: u32 = FIRST_INTERNAL;
+const RECEIVE: u32 = RECEIVE_NEXT_HOP.0;
 
 fn via(bench: &Bench, prefix: &str) -> Option<u32> {
     bench.route(0, prefix).map(|route| route.0)
@@ -56,4 +56,58 @@ fn two_uplinks_may_share_an_address_and_a_subnet() {
     assert!(bench.tables().next_hop(NextHopId(RECEIVE + 1)).is_none());
     bench.delete(&uplink(2));
     assert_eq!((via(&bench, "1.1.1.1/32"), bench.tables().next_hops.iter().count()), (None, 0));
+}
+
+#[test]
+fn an_address_of_a_pool_leads_to_the_pool_also_where_it_is_the_nodes_own() {
+    let mut bench = Bench::node();
+    let pool = "- source_nat: {id: 3, vrf: 0, addresses: ['10.1.0.66', '203.0.113.5'], vrfs: [1]}";
+    bench.put(pool);
+    let pools = crate::control::objects::source_nat_next_hop(3).0;
+    assert_eq!((via(&bench, "10.1.0.66/32"), via(&bench, "203.0.113.5/32")), (Some(pools), Some(pools)));
+    assert_eq!(via(&bench, "10.1.0.0/24"), Some(RECEIVE + 1));
+    let own = |bench: &Bench| {
+        let tables = bench.tables();
+        let nat = tables.source_nat(3).unwrap();
+        nat.addresses.iter().map(|outside| outside.own).collect::<Vec<_>>()
+    };
+    assert_eq!(own(&bench), [true, false]);
+    bench.put("- interface: {id: 1, name: fabric, role: FABRIC, vrf: 0, mac: '02:00:0a:01:00:42', addresses: ['203.0.113.5/24'], device: {ring: {name: fabric}}}");
+    assert_eq!(own(&bench), [false, true]);
+    assert_eq!((via(&bench, "10.1.0.66/32"), via(&bench, "203.0.113.5/32")), (Some(pools), Some(pools)));
+    bench.delete(pool);
+    assert_eq!((via(&bench, "10.1.0.66/32"), via(&bench, "203.0.113.5/32")), (None, Some(RECEIVE)));
+    assert!(bench.tables().source_nats.iter().next().is_none());
+    assert!(bench.tables().next_hop(NextHopId(pools)).is_none());
+}
+
+#[test]
+fn what_a_pool_has_given_out_stays_given_when_the_pool_is_written_again() {
+    use flow::nat::{Inside, Remote};
+
+    let mut bench = Bench::node();
+    let inside = Inside { interface: InterfaceId(2), address: [1; 16], port: 4000, protocol: 6 };
+    let remote = Remote { address: [2; 16], port: 80 };
+    let put = |bench: &mut Bench, more: &str| {
+        bench.put(&format!("- source_nat: {{id: 3, vrf: 0, addresses: ['203.0.113.5'], vrfs: [1]{more}}}"));
+    };
+    let taken = |bench: &Bench| bench.tables().source_nat(3).unwrap().addresses[0].pool.taken();
+    put(&mut bench, "");
+    assert!(bench.tables().source_nat(3).unwrap().claim(false, &inside, &remote, 0).is_some());
+    put(&mut bench, ", ports: {first: 5000, last: 6000}");
+    assert_eq!(taken(&bench), 1);
+    put(&mut bench, ", mapping: PER_DESTINATION");
+    assert_eq!(taken(&bench), 0, "another kind of pool");
+}
+
+#[test]
+fn an_address_belongs_to_one_pool_of_its_vrf() {
+    let mut bench = Bench::node();
+    bench.put("- source_nat: {id: 3, vrf: 0, addresses: ['203.0.113.5']}");
+    let result = bench.apply_as(
+        "controller",
+        puts("- source_nat: {id: 4, vrf: 0, addresses: ['203.0.113.6', '203.0.113.5']}"),
+    );
+    assert_eq!((result.code, result.field.as_str()), (9, "addresses[1]"));
+    bench.put("- source_nat: {id: 4, vrf: 1, addresses: ['203.0.113.5']}");
 }
