@@ -1,7 +1,7 @@
 //! Keys: the name of one object, as a message and as text.
 //!
 //! The text forms are `vrf 1`, `interface 3`, `next_hop 5`, `route 1/10.0.0.0/24/local`, `mpls_label 40`, `vni 100`,
-//! `security_group 7`, `floating_ip 9`,
+//! `security_group 7`, `network_policy 8`, `floating_ip 9`,
 //! `source_nat 2` and `flow 3/egress/6/10.0.0.1:4000/10.0.0.2:80` (interface, direction,
 //! protocol number, source, destination; IPv6 addresses in brackets).
 
@@ -32,6 +32,7 @@ pub fn key_of(object: &Object) -> Key {
         object::Object::FloatingIp(floating) => key::Key::FloatingIp(floating.id),
         object::Object::SourceNat(nat) => key::Key::SourceNat(nat.id),
         object::Object::Flow(flow) => key::Key::Flow(Flow { action: 0, ..flow.clone() }),
+        object::Object::NetworkPolicy(policy) => key::Key::NetworkPolicy(policy.id),
     });
     Key { key }
 }
@@ -51,6 +52,7 @@ pub const fn kind_of_key(key: &Key) -> Kind {
         Some(key::Key::FloatingIp(_)) => Kind::FloatingIp,
         Some(key::Key::SourceNat(_)) => Kind::SourceNat,
         Some(key::Key::Flow(_)) => Kind::Flow,
+        Some(key::Key::NetworkPolicy(_)) => Kind::NetworkPolicy,
     }
 }
 
@@ -86,6 +88,7 @@ impl Key {
             Kind::FloatingIp => number().map(key::Key::FloatingIp),
             Kind::SourceNat => number().map(key::Key::SourceNat),
             Kind::Flow => parse_flow(text).map(key::Key::Flow),
+            Kind::NetworkPolicy => number().map(key::Key::NetworkPolicy),
         };
         let expected = match kind {
             Kind::Unspecified => "the key of an object that has a kind",
@@ -144,7 +147,8 @@ impl fmt::Display for Key {
                 | key::Key::Vni(id)
                 | key::Key::SecurityGroup(id)
                 | key::Key::FloatingIp(id)
-                | key::Key::SourceNat(id),
+                | key::Key::SourceNat(id)
+                | key::Key::NetworkPolicy(id),
             ) => write!(f, "{name} {id}"),
             Some(key::Key::Route(route)) => {
                 write!(f, "{name} {}/{}", route.vrf, route.prefix)?;

@@ -5,7 +5,8 @@ use crate::v1::{Kind, Object, object};
 impl Kind {
     /// Every kind, what is referred to before what refers to it: applied in this order no object names
     /// one that does not exist yet (objects of one kind may name each other: see [`crate::order`]).
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::NetworkPolicy,
         Self::Vrf,
         Self::SecurityGroup,
         Self::Interface,
@@ -33,6 +34,7 @@ impl Kind {
             Self::FloatingIp => "floating_ip",
             Self::SourceNat => "source_nat",
             Self::Flow => "flow",
+            Self::NetworkPolicy => "network_policy",
         }
     }
 
@@ -57,6 +59,7 @@ pub const fn kind_of(object: &Object) -> Kind {
         Some(object::Object::FloatingIp(_)) => Kind::FloatingIp,
         Some(object::Object::SourceNat(_)) => Kind::SourceNat,
         Some(object::Object::Flow(_)) => Kind::Flow,
+        Some(object::Object::NetworkPolicy(_)) => Kind::NetworkPolicy,
     }
 }
 
@@ -70,7 +73,7 @@ macro_rules! object_from {
     };
 }
 
-object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp SourceNat Flow);
+object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp SourceNat Flow NetworkPolicy);
 
 #[cfg(test)]
 mod tests {

@@ -82,7 +82,7 @@ fn presence_is_kept_where_it_means_something() {
 fn a_misspelt_field_is_refused_with_its_place_and_the_allowed_names() {
     assert_eq!(
         refused("- vrf: {id: 1}\n- vrf: {id: 2, nam: red}\n"),
-        "document 1, item 2, vrf.nam: no such field; allowed: id, name, vni, limits"
+        "document 1, item 2, vrf.nam: no such field; allowed: id, name, vni, limits, network_policies"
     );
     assert_eq!(
         refused("vrf: {id: 1}\n---\nsecurity_group: {id: 7, rules: [{}, {ports: {first: 1, lats: 2}}]}"),

@@ -103,7 +103,7 @@ fn session(n: u32) -> NewSession {
     NewSession {
         forward: half(key(src, dst, Scope::from_workload(InterfaceId(2)))),
         reverse: Some(half(back)),
-        rules: [RuleSlot::NONE; 2],
+        rules: [RuleSlot::NONE; 4],
         binding: 0,
         limits: [0; 2],
         pinned: false,

@@ -25,7 +25,7 @@ fn session(port: u16) -> NewSession {
     NewSession {
         forward: NewHalf { route: 77, ..NewHalf::untranslated(key) },
         reverse: Some(reverse),
-        rules: [RuleSlot::NONE; 2],
+        rules: [RuleSlot::NONE; 4],
         binding: 9,
         limits: [0; 2],
         pinned: false,

@@ -62,6 +62,8 @@ drop_reasons! {
     // flow
     InvalidSource        "invalid_source"         "The source address or MAC is not the interface's, or RPF failed."
     SecurityGroup        "security_group"         "No security group rule allows it."
+    PolicyDenied         "policy_denied"          "A network policy denies it, or none of its rules is about these two networks."
+    PolicyRejected       "policy_rejected"        "A network policy rejects it; the sender is told."
     FlowDenied           "flow_denied"            "A flow pinned by a controller denies it."
     FlowTableFull        "flow_table_full"        "The flow table has no room."
     FlowLimitInterface   "flow_limit_interface"   "The interface has as many sessions as it may."

@@ -2,11 +2,11 @@
 //! on. The received packet is turned into the answer in its own buffer, which then begins with the answer's
 //! IP header: the caller routes it and puts a link-layer header in front, as for any packet.
 
+use crate::answer::Answer;
 use crate::buf::{L4Checksum, PacketBuf};
 use crate::bytes;
 use crate::checksum::{self, Delta, Sum};
 use crate::drop::DropReason;
-use crate::header;
 use crate::meta::{Address, Facts, Meta};
 use crate::parse;
 use crate::protocol::ip;
@@ -120,7 +120,8 @@ pub fn error<B: PacketBuf>(
     let [m0, m1, m2, m3] = error.rest();
     bytes::put(buf.data_mut(), 0, [kind[0], kind[1], 0, 0, m0, m1, m2, m3]);
     let class = if meta.is_ipv4() { INTERNETWORK_CONTROL } else { 0 };
-    let answer = Answer { from, to: &meta.src, class, identification: None };
+    let protocol = if meta.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
+    let answer = Answer { protocol, from, to: &meta.src, class, identification: None };
     answer.send(buf, meta.is_ipv4())
 }
 
@@ -154,52 +155,8 @@ pub fn echo_reply<B: PacketBuf>(buf: &mut B, meta: &Meta) -> Result<Meta, DropRe
     if !buf.shrink_front(l4) {
         return Err(DropReason::Truncated);
     }
-    let answer = Answer { from: &meta.dst, to: &meta.src, class: meta.traffic_class, identification };
+    let (protocol, class) = (meta.protocol, meta.traffic_class);
+    let answer = Answer { protocol, from: &meta.dst, to: &meta.src, class, identification };
     answer.network_header(buf, meta.is_ipv4())?;
     parse::ip(buf.data(), 0)
-}
-
-/// The network header of an answer.
-struct Answer<'a> {
-    from: &'a Address,
-    to: &'a Address,
-    class: u8,
-    /// IPv4: of a packet that may be fragmented; `None` forbids it.
-    identification: Option<u16>,
-}
-
-impl Answer<'_> {
-    /// Completes the ICMP message that `buf` begins with.
-    fn send<B: PacketBuf>(&self, buf: &mut B, ipv4: bool) -> Result<Meta, DropReason> {
-        self.network_header(buf, ipv4)?;
-        let meta = parse::ip(buf.data(), 0)?;
-        checksum::fill(buf.data_mut(), &meta);
-        buf.set_l4_checksum(L4Checksum::Verified);
-        Ok(meta)
-    }
-
-    fn network_header<B: PacketBuf>(&self, buf: &mut B, ipv4: bool) -> Result<(), DropReason> {
-        let length = buf.len();
-        if !buf.grow_front(if ipv4 { 20 } else { 40 }) {
-            return Err(DropReason::Headroom);
-        }
-        if ipv4 {
-            let octets = |address: &Address| [address[0], address[1], address[2], address[3]];
-            let mut header =
-                header::ipv4(ip::ICMP, self.identification.is_none(), octets(self.from), octets(self.to));
-            header[1] = self.class;
-            header[2..4].copy_from_slice(&((length + 20) as u16).to_be_bytes());
-            header[4..6].copy_from_slice(&self.identification.unwrap_or(0).to_be_bytes());
-            let checksum = checksum::internet(&header);
-            header[10..12].copy_from_slice(&checksum.to_be_bytes());
-            bytes::put(buf.data_mut(), 0, header);
-        } else {
-            let mut header = header::ipv6(ip::ICMPV6, *self.from, *self.to);
-            header[0] |= self.class >> 4;
-            header[1] = self.class << 4;
-            header[4..6].copy_from_slice(&(length as u16).to_be_bytes());
-            bytes::put(buf.data_mut(), 0, header);
-        }
-        Ok(())
-    }
 }

@@ -32,8 +32,11 @@ id!(/// A next hop, 24 bits; 0 is the built-in discard.
     NextHopId(u32));
 id!(/// A resolved neighbour's slot in the adjacency table of one generation.
     AdjacencyId(u32));
-id!(/// A set of security groups carried by a route, interned by the control side; 0 is the empty set.
+id!(/// What a route tells about the workloads behind it (security groups, network, tags), interned by the control
+    /// side; 0 is nothing.
     GroupSetId(u16));
+id!(/// A tag of workloads ("tier=web"), interned by the control side.
+    TagId(u16));
 id!(/// One of the daemon's workers, 0-based.
     WorkerId(u8));
 id!(/// A DPDK port number.

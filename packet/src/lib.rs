@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+mod answer;
 pub mod arp;
 pub mod buf;
 mod bytes;
@@ -22,6 +23,7 @@ pub mod nd;
 pub mod parse;
 pub mod protocol;
 mod quoted;
+mod reset;
 pub mod rewrite;
 mod wide;
 
@@ -29,7 +31,8 @@ pub use buf::{L4Checksum, MemoryBuf, PacketBuf};
 pub use drop::DropReason;
 pub use encap::Mac;
 pub use extension::{Fragment, fragment};
-pub use ids::{AdjacencyId, GroupSetId, InterfaceId, Label, NextHopId, PortId, VrfId, WorkerId};
+pub use ids::{AdjacencyId, GroupSetId, InterfaceId, Label, NextHopId, PortId, TagId, VrfId, WorkerId};
 pub use meta::{Address, Facts, Meta};
 pub use quoted::{Quoted, quoted};
+pub use reset::tcp_reset;
 pub use wide::prefetch;

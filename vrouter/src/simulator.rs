@@ -9,6 +9,7 @@ use std::sync::Arc;
 use agent_api::v1;
 use arrayvec::ArrayVec;
 use flow::FlowTable;
+use flow::policy::RuleSet;
 use packet::{DropReason, InterfaceId, MemoryBuf, PacketBuf, PortId, WorkerId};
 use sync::{Boundaries, Counter, Observation, Reader};
 
@@ -17,7 +18,7 @@ use crate::datapath::{
     Accounting, BURST, Context, Datapath, DatapathConfig, Event, EventQueue, Explanation, Now, Ports,
     WorkerCounters, explain,
 };
-use crate::tables::Tables;
+use crate::tables::{RuleSink, Tables};
 
 pub use frame::Frame;
 use frame::Pool;
@@ -201,6 +202,15 @@ impl Simulator {
     fn housekeeping(&mut self) {
         let tables = self.reader.refresh();
         self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
+    }
+
+    /// Flows, packets and bytes that a rule has decided; `None` if there is no such rule.
+    #[must_use]
+    pub fn decided(&self, set: RuleSet, rule: u32) -> Option<[u64; 3]> {
+        let tables = self.tables();
+        self.flows.report_all(&mut RuleSink(tables));
+        let mut rows = tables.rules.iter().map(|(_, row)| row);
+        rows.find(|row| (row.name.set, row.name.rule) == (set, rule)).map(|row| row.counters.get())
     }
 
     fn release(&mut self) {

@@ -19,7 +19,7 @@ pub(crate) enum Resource {
     All,
 }
 
-const OBJECTS: [ObjectKind; 10] = [
+const OBJECTS: [ObjectKind; 11] = [
     ObjectKind(Kind::Vrf),
     ObjectKind(Kind::Interface),
     ObjectKind(Kind::NextHop),
@@ -27,12 +27,13 @@ const OBJECTS: [ObjectKind; 10] = [
     ObjectKind(Kind::MplsLabel),
     ObjectKind(Kind::Vni),
     ObjectKind(Kind::SecurityGroup),
+    ObjectKind(Kind::NetworkPolicy),
     ObjectKind(Kind::FloatingIp),
     ObjectKind(Kind::SourceNat),
     ObjectKind(Kind::Flow),
 ];
 
-const RESOURCES: [Resource; 16] = [
+const RESOURCES: [Resource; 17] = [
     Resource::Object(Kind::Vrf),
     Resource::Object(Kind::Interface),
     Resource::Object(Kind::NextHop),
@@ -40,6 +41,7 @@ const RESOURCES: [Resource; 16] = [
     Resource::Object(Kind::MplsLabel),
     Resource::Object(Kind::Vni),
     Resource::Object(Kind::SecurityGroup),
+    Resource::Object(Kind::NetworkPolicy),
     Resource::Object(Kind::FloatingIp),
     Resource::Object(Kind::SourceNat),
     Resource::Object(Kind::Flow),
@@ -72,6 +74,11 @@ impl ValueEnum for ObjectKind {
                 "security-group",
                 &["security-groups", "security_group", "sg"],
                 "Security groups, a line for each rule (sg)",
+            ),
+            Kind::NetworkPolicy => (
+                "network-policy",
+                &["network-policies", "network_policy", "policy", "policies", "np"],
+                "Network policies, a line for each rule (policy)",
             ),
             Kind::FloatingIp => {
                 ("floating-ip", &["floating-ips", "floating_ip", "fip"], "Floating IPs and services (fip)")

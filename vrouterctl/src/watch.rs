@@ -28,6 +28,8 @@ enum Topic {
     Neighbours,
     /// Sessions that begin and end
     Flows,
+    /// Sessions that a rule with `log` decided
+    PolicyLog,
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +60,7 @@ pub(crate) async fn run(client: &mut Client, args: &WatchArgs, out: &mut dyn Wri
         interfaces: wants(Topic::Interfaces),
         neighbours: wants(Topic::Neighbours),
         flows: wants(Topic::Flows),
+        policy_log: wants(Topic::PolicyLog),
     };
     let events = client.watch(request).await?.into_inner();
     let mut missing = args.count;
@@ -110,6 +113,9 @@ fn line(event: &WatchEvent) -> String {
             );
             for detail in [&flow.reason, &flow.rule].into_iter().filter(|detail| !detail.is_empty()) {
                 line += &format!(", {detail}");
+            }
+            if event.logged {
+                line += ", logged";
             }
             if event.ended {
                 let reverse = flow.reverse.unwrap_or_default();

@@ -17,6 +17,7 @@ fn every_table_is_as_it_was() {
         "mpls-label",
         "vni",
         "security-group",
+        "network-policy",
         "floating-ip",
         "source-nat",
         "pinned-flow",
@@ -43,6 +44,7 @@ fn a_vrouter_without_anything_says_so() {
         "mpls-label",
         "vni",
         "security-group",
+        "network-policy",
         "floating-ip",
         "source-nat",
         "pinned-flow",
@@ -94,6 +96,7 @@ fn an_object_is_found_by_number_name_address_or_prefix() {
         (&["get", "mpls", "33"], "33"),
         (&["get", "vxlan", "5002"], "interface vm2"),
         (&["get", "sg", "closed"], "allows nothing"),
+        (&["get", "policy", "red-public"], "reject"),
         (&["get", "fip", "101.101.101.2"], "10.1.1.3"),
         (&["get", "fip", "1"], "10.40.0.3"),
     ] {

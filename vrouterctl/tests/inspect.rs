@@ -98,12 +98,12 @@ fn events_are_told_one_in_a_line() {
     golden("watch", &mock.ok(&["watch", "-n", "9"]));
     assert_eq!(
         mock.state().requests.pop().unwrap(),
-        "WatchRequest { objects: false, interfaces: false, neighbours: false, flows: false }"
+        "WatchRequest { objects: false, interfaces: false, neighbours: false, flows: false, policy_log: false }"
     );
     golden("watch-json", &mock.ok(&["watch", "objects", "flows", "--count", "9", "-o", "json"]));
     assert_eq!(
         mock.state().requests.pop().unwrap(),
-        "WatchRequest { objects: true, interfaces: false, neighbours: false, flows: true }"
+        "WatchRequest { objects: true, interfaces: false, neighbours: false, flows: true, policy_log: false }"
     );
     assert!(
         mock.ok(&["watch", "interfaces", "neighbours", "-n", "1", "-o", "yaml"])

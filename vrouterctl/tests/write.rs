@@ -76,7 +76,7 @@ fn a_file_that_is_no_good_is_named_and_nothing_is_sent() {
         error,
         format!(
             "vrouterctl: {bad}: document 1, item 2, route.prefx: no such field; \
-             allowed: vrf, prefix, origin, next_hop, label, preference, security_groups\n"
+             allowed: vrf, prefix, origin, next_hop, label, preference, security_groups, network, tags\n"
         )
     );
     let absent = mock.directory.path().join("absent.yaml");

@@ -12,7 +12,7 @@ use packet::protocol::ip;
 
 use super::prefixes::{Bits, Prefixes};
 use super::rule::{
-    Decision, Direction, Family, Query, Remote, Rule, RuleRef, SecurityGroup, has_ports, is_icmp,
+    Decision, Direction, Family, Query, Remote, Rule, RuleRef, RuleSet, SecurityGroup, has_ports, is_icmp,
 };
 use super::staircase::{NOBODY, Staircase};
 
@@ -73,7 +73,12 @@ impl CompiledPolicy {
             return Self::default();
         }
         let all = || groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group.id, rule)));
-        let rules = all().map(|(group, rule)| RuleRef { group, rule: rule.id, slot: rule.slot }).collect();
+        let name = |(group, rule): (u32, &Rule)| RuleRef {
+            set: RuleSet::SecurityGroup(group),
+            rule: rule.id,
+            slot: rule.slot,
+        };
+        let rules = all().map(name).collect();
         let sides = [
             (Direction::Ingress, false),
             (Direction::Ingress, true),
@@ -249,7 +254,8 @@ fn within<A: Bits>(prefixes: ByPrefix<A>) -> Option<Prefixes<A, Within>> {
     Some(all)
 }
 
-fn v4_number(address: &Address) -> u32 {
+/// An IPv4 address as a number.
+pub(super) fn v4_number(address: &Address) -> u32 {
     let [a, b, c, d, ..] = *address;
     u32::from_be_bytes([a, b, c, d])
 }

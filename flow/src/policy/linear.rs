@@ -1,7 +1,7 @@
 //! The definition of the answer: every rule, one after the other. The compiled form must agree with it; so
 //! do explanations.
 
-use super::rule::{Decision, Query, RuleRef, SecurityGroup};
+use super::rule::{Decision, Query, RuleRef, RuleSet, SecurityGroup};
 
 /// What [`super::CompiledPolicy::decide`] answers, found the obvious way.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn decide_linearly(groups: &[&SecurityGroup], query: &Query<'_>) -> Decision
         .filter(|(_, rule)| rule.matches(query))
         .map(|(group, rule)| Decision {
             allowed: true,
-            rule: Some(RuleRef { group, rule: rule.id, slot: rule.slot }),
+            rule: Some(RuleRef { set: RuleSet::SecurityGroup(group), rule: rule.id, slot: rule.slot }),
         })
         .next()
         .unwrap_or(Decision::DENIED)

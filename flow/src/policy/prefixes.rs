@@ -73,6 +73,12 @@ impl<A: Bits, V> Prefixes<A, V> {
             .map(|(value, _)| value)
     }
 
+    /// The same prefixes with other values.
+    pub(super) fn map<W>(self, mut change: impl FnMut(V) -> W) -> Prefixes<A, W> {
+        let prefixes = self.prefixes.into_iter().map(|(value, parent)| (change(value), parent)).collect();
+        Prefixes { starts: self.starts, longest: self.longest, prefixes }
+    }
+
     /// Changes each value, given that of the next shorter prefix around it.
     pub(super) fn update(&mut self, mut change: impl FnMut(&mut V, Option<&V>)) {
         // A prefix comes behind those around it.

@@ -150,7 +150,8 @@ impl Rule {
     }
 }
 
-fn shares_prefix(one: &Address, other: &Address, length: u8) -> bool {
+/// Whether two addresses of one family begin with the same `length` bits.
+pub(super) fn shares_prefix(one: &Address, other: &Address, length: u8) -> bool {
     let differing = u128::from_be_bytes(*one) ^ u128::from_be_bytes(*other);
     differing.leading_zeros() >= u32::from(length)
 }
@@ -185,15 +186,39 @@ pub struct Query<'a> {
     pub icmp_code: u8,
 }
 
+/// Where a rule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleSet {
+    /// In the security group with this id.
+    SecurityGroup(u32),
+    /// In the network policy with this id.
+    NetworkPolicy(u32),
+}
+
+impl std::fmt::Display for RuleSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SecurityGroup(id) => write!(f, "security_group {id}"),
+            Self::NetworkPolicy(id) => write!(f, "network_policy {id}"),
+        }
+    }
+}
+
 /// Names a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleRef {
-    /// The security group.
-    pub group: u32,
-    /// The rule's id in the group.
+    /// What it is a rule of.
+    pub set: RuleSet,
+    /// The rule's id there.
     pub rule: u32,
     /// Its counter.
     pub slot: RuleSlot,
+}
+
+impl std::fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rule {}", self.set, self.rule)
+    }
 }
 
 /// The answer.

@@ -1,23 +1,25 @@
-//! What a session has that no packet needs, 32 bytes in an array of its own.
+//! What a session has that no packet needs, 40 bytes in an array of its own.
 //!
 //! ```text
 //! word 0      generation 32 | created at 32
 //! word 1      rule 24 | rule 24 | binding 16      while free: the next free session
 //! word 2, 3   counters of both halves as last folded
+//! word 4      rule 24 | rule 24
 //! ```
 //! The generation is odd while the session lives. It grows by one at each end of a life, so whoever kept an
 //! older one sees that the session is not the one any more.
 
 use crate::atomic::{AtomicU64, Ordering};
 use crate::policy::RuleSlot;
+use crate::table::RULES;
 use crate::table::counter::Counter;
 use crate::timeouts::Ticks;
 
 /// See the module.
 #[derive(Debug)]
-#[repr(C, align(32))]
+#[repr(C)]
 pub(crate) struct Cold {
-    words: [AtomicU64; 4],
+    words: [AtomicU64; 5],
 }
 
 impl Default for Cold {
@@ -42,9 +44,10 @@ impl Cold {
     }
 
     /// Writes what a new life begins with.
-    pub(crate) fn write(&self, rules: [RuleSlot; 2], binding: u16) {
-        let [one, other] = rules.map(|rule| u64::from(rule.raw()));
-        self.words[1].store(one | other << 24 | u64::from(binding) << 48, Ordering::Relaxed);
+    pub(crate) fn write(&self, rules: [RuleSlot; RULES], binding: u16) {
+        let [low, high] = packed(rules);
+        self.words[1].store(low | u64::from(binding) << 48, Ordering::Relaxed);
+        self.words[4].store(high, Ordering::Relaxed);
         self.words[2].store(0, Ordering::Relaxed);
         self.words[3].store(0, Ordering::Relaxed);
     }
@@ -65,16 +68,17 @@ impl Cold {
     }
 
     /// The rules that decided.
-    pub(crate) fn rules(&self) -> [RuleSlot; 2] {
-        let word = self.words[1].load(Ordering::Relaxed);
-        [RuleSlot::from_raw(word as u32), RuleSlot::from_raw((word >> 24) as u32)]
+    pub(crate) fn rules(&self) -> [RuleSlot; RULES] {
+        let [low, high] = [1, 4].map(|word: usize| self.words[word].load(Ordering::Relaxed));
+        [low, low >> 24, high, high >> 24].map(|bits| RuleSlot::from_raw(bits as u32))
     }
 
     /// Changes the rules that decided.
-    pub(crate) fn set_rules(&self, rules: [RuleSlot; 2]) {
-        let [one, other] = rules.map(|rule| u64::from(rule.raw()));
+    pub(crate) fn set_rules(&self, rules: [RuleSlot; RULES]) {
+        let [low, high] = packed(rules);
         let binding = self.words[1].load(Ordering::Relaxed) & !0xffff_ffff_ffff;
-        self.words[1].store(one | other << 24 | binding, Ordering::Relaxed);
+        self.words[1].store(low | binding, Ordering::Relaxed);
+        self.words[4].store(high, Ordering::Relaxed);
     }
 
     /// The address binding.
@@ -103,4 +107,10 @@ impl Cold {
     pub(crate) fn set_next_free(&self, next: u32) {
         self.words[1].store(u64::from(next), Ordering::Relaxed);
     }
+}
+
+/// Two rules in the low 48 bits of each word.
+fn packed(rules: [RuleSlot; RULES]) -> [u64; 2] {
+    let [a, b, c, d] = rules.map(|rule| u64::from(rule.raw()));
+    [a | b << 24, c | d << 24]
 }

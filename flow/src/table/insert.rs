@@ -9,7 +9,7 @@ use crate::table::half::NewHalf;
 use crate::table::ids::{HalfId, SessionId};
 use crate::table::index::{Hash, Refused};
 use crate::table::view::{EndReason, SessionRef};
-use crate::table::{FlowTable, WorkerSlots};
+use crate::table::{FlowTable, RULES, WorkerSlots};
 use crate::timeouts::Ticks;
 
 /// What a new session begins with.
@@ -21,7 +21,7 @@ pub struct NewSession {
     /// to open the same conversation. What has none and is not pinned counts as denied.
     pub reverse: Option<NewHalf>,
     /// Counter slots of the rules that decided: of the source's egress, of the destination's ingress.
-    pub rules: [RuleSlot; 2],
+    pub rules: [RuleSlot; RULES],
     /// The address binding that it uses (a dense number of the control side), 0 = none.
     pub binding: u16,
     /// Most sessions of the forward and of the reverse half's interface, 0 = no limit.
@@ -318,7 +318,7 @@ impl FlowTable {
     }
 
     /// Notes other rules for a session that was decided again.
-    pub fn set_rules(&self, session: SessionRef, rules: [RuleSlot; 2]) {
+    pub fn set_rules(&self, session: SessionRef, rules: [RuleSlot; RULES]) {
         if let Some(cold) = self.cold.get(session.session.number() as usize)
             && cold.living() == Some(session.generation)
         {
@@ -328,8 +328,8 @@ impl FlowTable {
 
     /// The rules that decided a session that was just found.
     #[must_use]
-    pub fn rules(&self, session: SessionId) -> [RuleSlot; 2] {
-        self.cold.get(session.number() as usize).map_or([RuleSlot::NONE; 2], |cold| cold.rules())
+    pub fn rules(&self, session: SessionId) -> [RuleSlot; RULES] {
+        self.cold.get(session.number() as usize).map_or([RuleSlot::NONE; RULES], |cold| cold.rules())
     }
 
     /// The address binding of a session that was just found, 0 = none.

@@ -175,6 +175,7 @@ impl FlowTable {
             sink.traffic(&Traffic {
                 scope: half.scope(),
                 reverse,
+                first: !reverse && from == Counter::default(),
                 route: half.route(),
                 rules,
                 packets,

@@ -67,7 +67,7 @@ fn session(forward: FlowKey) -> NewSession {
     NewSession {
         forward: NewHalf::untranslated(forward),
         reverse: Some(NewHalf::untranslated(forward.reversed(Scope::to_workload(A)))),
-        rules: [RuleSlot::NONE; 2],
+        rules: [RuleSlot::NONE; 4],
         binding: 0,
         limits: [0; 2],
         pinned: false,

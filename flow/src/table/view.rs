@@ -5,10 +5,10 @@ use packet::rewrite::Translation;
 use crate::atomic::{Ordering, fence};
 use crate::key::{FlowKey, Scope};
 use crate::policy::RuleSlot;
-use crate::table::FlowTable;
 use crate::table::counter::Wraps;
 use crate::table::half::{Half, Verdict};
 use crate::table::ids::SessionId;
+use crate::table::{FlowTable, RULES};
 use crate::tcp::{Connection, HalfState, connection};
 use crate::timeouts::Ticks;
 
@@ -85,7 +85,7 @@ pub struct SessionView {
     /// The opposite direction; `None` for a denied session.
     pub reverse: Option<HalfView>,
     /// Counter slots of the rules that decided.
-    pub rules: [RuleSlot; 2],
+    pub rules: [RuleSlot; RULES],
     /// The address binding, 0 = none.
     pub binding: u16,
     /// When it was created.
@@ -115,10 +115,12 @@ pub struct Traffic {
     pub scope: Scope,
     /// Whether they travelled opposite to the first packet.
     pub reverse: bool,
+    /// Whether it is the first report of the session: once in its life.
+    pub first: bool,
     /// The route word.
     pub route: u64,
     /// Counter slots of the rules that decided.
-    pub rules: [RuleSlot; 2],
+    pub rules: [RuleSlot; RULES],
     /// Packets.
     pub packets: u64,
     /// Bytes.

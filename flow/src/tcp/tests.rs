@@ -48,7 +48,7 @@ impl Talk {
         let new = NewSession {
             forward: half(key, forward),
             reverse: Some(half(key.reversed(Scope::to_workload(packet::InterfaceId(1))), reverse)),
-            rules: [RuleSlot::NONE; 2],
+            rules: [RuleSlot::NONE; 4],
             binding: 0,
             limits: [0; 2],
             pinned: false,

@@ -251,3 +251,71 @@ fn etherparse_reads_what_we_say() {
     assert_eq!(icmp.icmp_type(), Icmpv6Type::PacketTooBig { mtu: 1400 });
     assert!(icmp.is_checksum_valid(GATEWAY6, A6));
 }
+
+/// A TCP segment with these flags, sequence and acknowledgement numbers.
+fn tcp(ends: &Ends, flags: u8, sequence: u32, acknowledgement: u32, payload: &[u8]) -> Vec<u8> {
+    let mut all = segment(TCP, ends, payload);
+    all[4..8].copy_from_slice(&sequence.to_be_bytes());
+    all[8..12].copy_from_slice(&acknowledgement.to_be_bytes());
+    all[13] = flags;
+    seal(TCP, ends, &mut all);
+    ip(TCP, ends, &all)
+}
+
+#[test]
+fn a_segment_is_reset_as_by_its_receiver() {
+    const MAX: u32 = u32::MAX;
+    // Flags, sequence, acknowledgement and length of the segment; flags, sequence, acknowledgement of the reset.
+    for (flags, sequence, acknowledgement, length, reset) in [
+        (0x02, 1000, 0, 0, (0x14, 0, 1001)),
+        (0x02, MAX, 0, 4, (0x14, 0, 4)),
+        (0x01, 1000, 0, 0, (0x14, 0, 1001)),
+        (0x00, 1000, 7, 5, (0x14, 0, 1005)),
+        (0x10, 1000, 77, 5, (0x04, 77, 0)),
+        (0x12, 1000, 77, 0, (0x04, 77, 0)),
+        (0x11, 1000, MAX, 9, (0x04, MAX, 0)),
+    ] {
+        for ends in [ENDS4, ENDS6] {
+            let frame = ethernet(&tcp(&ends, flags, sequence, acknowledgement, &[9; 9][..length]));
+            let mut buf = MemoryBuf::new(&frame);
+            let meta = parse::ethernet(&frame).unwrap();
+            packet::tcp_reset(&mut buf, &meta).unwrap();
+            let Ends { src, dst, src_port, dst_port, ipv6 } = ends;
+            let back = Ends { src: dst, dst: src, src_port: dst_port, dst_port: src_port, ipv6 };
+            let mut expected = tcp(&back, reset.0, reset.1, reset.2, &[]);
+            // A reset offers no window.
+            let l4 = expected.len() - 20;
+            expected[l4 + 14..l4 + 16].fill(0);
+            seal(TCP, &back, &mut expected[l4..]);
+            assert_eq!(buf.data(), expected, "flags {flags:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_is_not_ecn_capable() {
+    let mut packet = tcp(&ENDS4, 2, 1, 0, &[]);
+    packet[1] = 0xba;
+    seal_ipv4(&mut packet);
+    let frame = ethernet(&packet);
+    let mut buf = MemoryBuf::new(&frame);
+    packet::tcp_reset(&mut buf, &parse::ethernet(&frame).unwrap()).unwrap();
+    assert_eq!(buf.data()[1], 0xb8);
+}
+
+#[test]
+fn nothing_but_a_whole_segment_is_reset_and_a_reset_is_not() {
+    let refused = |packet: &[u8]| {
+        let frame = ethernet(packet);
+        let mut buf = MemoryBuf::new(&frame);
+        let meta = parse::ethernet(&frame).unwrap();
+        assert_eq!(packet::tcp_reset(&mut buf, &meta), Err(DropReason::InvalidL4));
+        assert_eq!(buf.data(), frame);
+    };
+    refused(&tcp(&ENDS4, 0x04, 1, 2, &[]));
+    refused(&tcp(&ENDS6, 0x14, 1, 2, &[]));
+    refused(&packet(UDP, &ENDS4, &[1, 2, 3]));
+    let mut first = tcp(&ENDS4, 0x10, 1, 2, &[0; 12]);
+    fragment_ipv4(&mut first, 0, true, 7);
+    refused(&first);
+}

@@ -15,8 +15,11 @@ use super::{Dataplane, flows::entry};
 use crate::{
     control::{Handle, Topics},
     datapath::Now,
+    tables::Tables,
 };
 
+/// Whoever wants to hear of all flows, or of those that a rule wants logged.
+const WANTED: Topics = Topics::FLOWS.and(Topics::POLICY_LOG);
 /// How often new flows are looked for while somebody watches.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How far behind the clock a burst may create sessions, in milliseconds.
@@ -40,12 +43,20 @@ impl SessionSink for FlowLog {
     fn traffic(&mut self, _: &Traffic) {}
 
     fn ended(&mut self, session: &SessionView, _: EndReason) {
-        if self.control.watchers().wants(Topics::FLOWS) {
+        if self.control.watchers().wants(WANTED) {
             // Its last packet is when it was last alive.
-            let flow = entry(&self.control.tables(), session, session.last_seen());
-            let event = v1::FlowEvent { flow: Some(flow), ended: true };
-            self.control.watchers().tell(Topics::FLOWS, Event::Flow(event));
+            tell(&self.control, &self.control.tables(), session, session.last_seen(), true);
         }
+    }
+}
+
+/// Tells whoever wants to hear of this flow.
+fn tell(control: &Handle, tables: &Tables, session: &SessionView, now: Ticks, ended: bool) {
+    let logged = tables.deciding(&session.rules).any(|row| row.log);
+    let topics = if logged { WANTED } else { Topics::FLOWS };
+    if control.watchers().wants(topics) {
+        let event = v1::FlowEvent { flow: Some(entry(tables, session, now)), ended, logged };
+        control.watchers().tell(topics, Event::Flow(event));
     }
 }
 
@@ -67,10 +78,10 @@ impl Follower {
         let mut since = settled(&*dataplane);
         loop {
             tokio::time::sleep(INTERVAL).await;
-            if !control.watchers().wants(Topics::FLOWS) {
+            if !control.watchers().wants(WANTED) {
                 self.running.store(false, Ordering::Release);
                 // Somebody may have come in between and relied on us.
-                let come = control.watchers().wants(Topics::FLOWS);
+                let come = control.watchers().wants(WANTED);
                 if !come || self.running.swap(true, Ordering::AcqRel) {
                     return;
                 }
@@ -97,7 +108,6 @@ fn look(control: &Handle, dataplane: &dyn Dataplane, since: Ticks, until: Ticks)
     let (tables, window) = (control.tables(), until.since(since));
     let age = |session: &SessionView| until.since(session.created);
     for session in table.sessions(None).filter(|session| (1..=window).contains(&age(session))) {
-        let event = v1::FlowEvent { flow: Some(entry(&tables, &session, until)), ended: false };
-        control.watchers().tell(Topics::FLOWS, Event::Flow(event));
+        tell(control, &tables, &session, until, false);
     }
 }

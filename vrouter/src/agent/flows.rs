@@ -118,9 +118,7 @@ pub(super) fn entry(tables: &Tables, session: &SessionView, now: Ticks) -> v1::F
         Verdict::Forward if nat => ("nat", ""),
         Verdict::Forward => ("forward", ""),
     };
-    let rules = session.rules.iter().filter_map(|slot| tables.rules.get(slot.number()?));
-    let rules: Vec<String> =
-        rules.map(|rule| format!("security_group {} rule {}", rule.group, rule.rule)).collect();
+    let rules: Vec<String> = tables.deciding(&session.rules).map(|row| row.name.to_string()).collect();
     let rule = if session.pinned { "pinned".to_owned() } else { rules.join(", ") };
     let since = |then: Ticks| u32::try_from(now.elapsed_since(then).as_millis()).unwrap_or(u32::MAX);
     v1::FlowEntry {

@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use agent_api::v1;
+use agent_api::v1::{self, Kind};
 use packet::InterfaceId;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{
-    Answers, status,
+    Agent, Answers, status,
     stream::{WAITING, answered, chunks, ready},
 };
-use crate::control::{Filter, ObjectCursor, Snapshot, thread::Handle};
+use crate::{
+    control::{Filter, ObjectCursor, Snapshot, thread::Handle},
+    tables::RuleSink,
+};
 
 /// Most entries of one message.
 const CHUNK: usize = 1000;
@@ -22,11 +25,19 @@ const CHUNK_BYTES: usize = 256 << 10;
 const HELD: Duration = Duration::from_secs(1);
 
 pub(super) async fn objects(
-    control: Handle,
+    agent: &Agent,
     request: v1::ListRequest,
 ) -> Result<Answers<v1::ListResponse>, Status> {
     let filter = Filter::of(request)
         .map_err(|(field, message)| Status::invalid_argument(format!("{field}: {message}")))?;
+    let control = agent.control.clone();
+    if let (Kind::SecurityGroup | Kind::NetworkPolicy, Some(flows)) = (filter.kind(), agent.dataplane.flows())
+    {
+        // What the sweep has not counted yet.
+        let tables = control.tables();
+        let folded = tokio::task::spawn_blocking(move || flows.report_all(&mut RuleSink(&tables))).await;
+        folded.map_err(|error| Status::internal(error.to_string()))?;
+    }
     let first = control.snapshot(filter.kind()).await.map_err(|fault| status(&fault))?;
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {

@@ -130,13 +130,13 @@ impl agent_server::Agent for Agent {
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<Self::ListStream>, Status> {
-        list::objects(self.control.clone(), request.into_inner()).await.map(Response::new)
+        list::objects(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let topics = Topics::of(request.into_inner());
         let events = self.control.watchers().subscribe(topics);
-        if self.control.watchers().wants(Topics::FLOWS) {
+        if self.control.watchers().wants(Topics::FLOWS.and(Topics::POLICY_LOG)) {
             self.flows.start(self.control.clone(), Arc::clone(&self.dataplane));
         }
         Ok(Response::new(stream::received(events)))

@@ -147,7 +147,7 @@ fn stage_wishes(
 /// Gives back what a staged batch holds that will not be committed.
 pub(crate) fn abandon(store: &mut Store, staged: &Staged) {
     for path in staged.routes.iter().filter_map(|change| change.after) {
-        store.groups.release(path.groups);
+        store.memberships.release(path.membership);
     }
     // Sets that nobody saw need no entry in the tables.
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agent_api::v1::{self, Kind};
 use ahash::AHashMap;
+use flow::policy::RuleSet;
 use nexthop::Prefix;
 use packet::{InterfaceId, NextHopId, VrfId};
 
@@ -30,6 +31,24 @@ pub struct Snapshot {
     attachments: Attachments,
     tables: Tables,
     generation: u64,
+}
+
+/// What is counted once for a whole list.
+#[derive(Debug, Default)]
+struct Counts {
+    interfaces: AHashMap<VrfId, u32>,
+    /// Flows, packets and bytes.
+    rules: AHashMap<(RuleSet, u32), [u64; 3]>,
+}
+
+impl Counts {
+    fn of_rules(&self, set: RuleSet, ids: impl Iterator<Item = u32>) -> Vec<v1::RuleStats> {
+        let stats = |rule| {
+            let [flows, packets, bytes] = self.rules.get(&(set, rule)).copied().unwrap_or_default();
+            v1::RuleStats { rule, flows, packets, bytes }
+        };
+        ids.map(stats).collect()
+    }
 }
 
 /// Which objects are wanted.
@@ -124,7 +143,7 @@ impl Snapshot {
         let Some(first) = ObjectKey::first_of(filter.kind) else {
             return Box::new(self.routes(filter, owner, after));
         };
-        let counts = (filter.kind == Kind::Vrf).then(|| self.interfaces_by_vrf());
+        let counts = self.counts(filter.kind);
         let start = after.map_or(first, |ObjectCursor(key)| key);
         let records = self.objects.from(&start).take_while(|(key, _)| key.kind() == filter.kind);
         let wanted = records.filter(move |(key, record)| {
@@ -133,9 +152,7 @@ impl Snapshot {
                 && filter.id.is_none_or(|id| number(key) == Some(id))
                 && filter.vrf.is_none_or(|vrf| self.vrf_of(record).is_some_and(|own| u32::from(own.0) == vrf))
         });
-        Box::new(
-            wanted.map(move |(key, record)| (ObjectCursor(*key), self.entry(key, record, counts.as_ref()))),
-        )
+        Box::new(wanted.map(move |(key, record)| (ObjectCursor(*key), self.entry(key, record, &counts))))
     }
 
     /// The VRF an object belongs to; a flow to its interface's.
@@ -180,7 +197,7 @@ impl Snapshot {
         let rivals = self.routes.from(&first).take_while(|(other, _)| other.same_prefix(&key));
         let best = best_of(&self.names, rivals.map(|(&key, &path)| (key, path)));
         v1::Entry {
-            object: Some(path.to_api(key, self.tables.group_set(path.groups), &self.names)),
+            object: Some(path.to_api(key, self.tables.membership(path.membership), &self.names)),
             owner: self.names.get(path.owner).to_owned(),
             generation: path.generation,
             route: Some(v1::RouteState { active: best.is_some_and(|(best, _)| best == key) }),
@@ -188,7 +205,7 @@ impl Snapshot {
         }
     }
 
-    fn entry(&self, key: &ObjectKey, record: &Record, counts: Option<&AHashMap<VrfId, u32>>) -> v1::Entry {
+    fn entry(&self, key: &ObjectKey, record: &Record, counts: &Counts) -> v1::Entry {
         let mut entry = v1::Entry {
             object: Some(record.spec.to_api()),
             owner: self.names.get(record.owner).to_owned(),
@@ -201,12 +218,35 @@ impl Snapshot {
             ObjectKey::SourceNat(id) => entry.source_nat = self.tables.source_nat(id).map(source_nat_state),
             ObjectKey::Vrf(id) => {
                 let [ipv4_prefixes, ipv6_prefixes] = self.prefixes.get(&id).copied().unwrap_or_default();
-                let interfaces = counts.and_then(|counts| counts.get(&id)).copied().unwrap_or(0);
+                let interfaces = counts.interfaces.get(&id).copied().unwrap_or(0);
                 entry.vrf = Some(v1::VrfState { ipv4_prefixes, ipv6_prefixes, interfaces });
             }
             _ => {}
         }
+        match &record.spec {
+            Spec::SecurityGroup(spec) => {
+                let ids = spec.group.rules.iter().map(|rule| rule.id);
+                entry.rules = counts.of_rules(RuleSet::SecurityGroup(spec.group.id), ids);
+            }
+            Spec::NetworkPolicy(spec) => {
+                let ids = spec.policy.rules.iter().map(|rule| rule.id);
+                entry.rules = counts.of_rules(RuleSet::NetworkPolicy(spec.policy.id), ids);
+            }
+            _ => {}
+        }
         entry
+    }
+
+    fn counts(&self, kind: Kind) -> Counts {
+        let rules =
+            || self.tables.rules.iter().map(|(_, row)| ((row.name.set, row.name.rule), row.counters.get()));
+        match kind {
+            Kind::Vrf => Counts { interfaces: self.interfaces_by_vrf(), ..Counts::default() },
+            Kind::SecurityGroup | Kind::NetworkPolicy => {
+                Counts { rules: rules().collect(), ..Counts::default() }
+            }
+            _ => Counts::default(),
+        }
     }
 
     fn interfaces_by_vrf(&self) -> AHashMap<VrfId, u32> {
@@ -285,7 +325,8 @@ const fn number(key: &ObjectKey) -> Option<u32> {
         ObjectKey::MplsLabel(id)
         | ObjectKey::Vni(id)
         | ObjectKey::SecurityGroup(id)
-        | ObjectKey::FloatingIp(id) => Some(*id),
+        | ObjectKey::FloatingIp(id)
+        | ObjectKey::NetworkPolicy(id) => Some(*id),
         ObjectKey::Route(_) | ObjectKey::Flow(_) => None,
     }
 }

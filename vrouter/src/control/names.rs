@@ -1,41 +1,69 @@
-//! Names that many objects carry (owners, origins of routes), interned: an object stores two bytes.
+//! Names that many objects carry (owners, origins of routes; tags), interned: an object stores two bytes.
 
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use packet::TagId;
 
 /// An interned name. The number says nothing; compare names by [`Names::get`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameId(pub(crate) u16);
 
-/// All names ever seen: their number follows the number of controllers, not of objects.
+/// All names ever seen: their number follows that of controllers and of kinds of workloads, not of objects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    by_name: AHashMap<Arc<str>, NameId>,
-    names: Vec<Arc<str>>,
+    names: Interned,
+    tags: Interned,
 }
 
 impl Names {
     /// The name's id; `None` when all ids are taken.
     pub(crate) fn intern(&mut self, name: &str) -> Option<NameId> {
-        if let Some(&id) = self.by_name.get(name) {
-            return Some(id);
-        }
-        let id = NameId(u16::try_from(self.names.len()).ok()?);
-        let name: Arc<str> = name.into();
-        self.names.push(name.clone());
-        self.by_name.insert(name, id);
-        Some(id)
+        self.names.intern(name).map(NameId)
     }
 
     /// The id of a name that was seen before.
     pub(crate) fn find(&self, name: &str) -> Option<NameId> {
-        self.by_name.get(name).copied()
+        self.names.by_text.get(name).copied().map(NameId)
     }
 
     /// The name behind an id.
     pub(crate) fn get(&self, id: NameId) -> &str {
-        self.names.get(usize::from(id.0)).map_or("", |name| name)
+        self.names.get(id.0)
+    }
+
+    /// The tag's id; `None` when all ids are taken.
+    pub(crate) fn intern_tag(&mut self, tag: &str) -> Option<TagId> {
+        self.tags.intern(tag).map(TagId)
+    }
+
+    /// The tag behind an id.
+    pub(crate) fn tag(&self, id: TagId) -> &str {
+        self.tags.get(id.0)
+    }
+}
+
+/// Texts by number.
+#[derive(Clone, Debug, Default)]
+struct Interned {
+    by_text: AHashMap<Arc<str>, u16>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Interned {
+    fn intern(&mut self, text: &str) -> Option<u16> {
+        if let Some(&number) = self.by_text.get(text) {
+            return Some(number);
+        }
+        let number = u16::try_from(self.texts.len()).ok()?;
+        let text: Arc<str> = text.into();
+        self.texts.push(text.clone());
+        self.by_text.insert(text, number);
+        Some(number)
+    }
+
+    fn get(&self, number: u16) -> &str {
+        self.texts.get(usize::from(number)).map_or("", |text| text)
     }
 }
 

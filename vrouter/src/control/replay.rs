@@ -115,13 +115,15 @@ impl Sweep {
             sweep.kept += usize::from(mine);
             vrfs.insert(key.vrf);
             next_hops.insert(path.next_hop);
-            groups.insert(path.groups);
+            groups.insert(path.membership);
         }
         let makers: Vec<ObjectKey> = next_hops.iter().filter_map(|&id| connected(id)).collect();
         let routed =
             vrfs.into_iter().map(ObjectKey::Vrf).chain(next_hops.into_iter().map(ObjectKey::NextHop));
-        let named =
-            groups.iter().flat_map(|&set| store.groups.get(set)).map(|&id| ObjectKey::SecurityGroup(id));
+        let named = groups
+            .iter()
+            .flat_map(|&set| &store.memberships.get(set).groups)
+            .map(|&id| ObjectKey::SecurityGroup(id));
         let in_use: Vec<ObjectKey> = routed.chain(named).chain(makers).collect();
         sweep.spare(store, in_use);
         sweep

@@ -9,11 +9,11 @@ use packet::{InterfaceId, NextHopId, VrfId};
 
 use super::{
     batch::{ObjectChange, RouteChange, Staged},
-    group_sets::GroupSets,
+    memberships::Memberships,
     names::{NameId, Names},
     objects::{
-        FloatingIpSpec, InterfaceSpec, NextHopSpec, ObjectKey, Path, RouteKey, SecurityGroupSpec,
-        SourceNatSpec, Spec, VrfSpec,
+        FloatingIpSpec, InterfaceSpec, NetworkPolicySpec, NextHopSpec, ObjectKey, Path, RouteKey,
+        SecurityGroupSpec, SourceNatSpec, Spec, VrfSpec,
     },
     sorted::SortedPages,
 };
@@ -35,7 +35,7 @@ pub(crate) struct Store {
     pub(crate) names: Arc<Names>,
     pub(crate) objects: SortedPages<ObjectKey, Record>,
     pub(crate) routes: SortedPages<RouteKey, Path>,
-    pub(crate) groups: GroupSets,
+    pub(crate) memberships: Memberships,
     /// By object: the objects that refer to it. Routes are counted in `route_uses` instead.
     referrers: AHashMap<ObjectKey, BTreeSet<ObjectKey>>,
     /// How many routes of a VRF name a next hop.
@@ -141,6 +141,13 @@ impl Store {
         }
     }
 
+    pub(crate) fn network_policy(&self, id: u32) -> Option<&Arc<NetworkPolicySpec>> {
+        match &self.objects.get(&ObjectKey::NetworkPolicy(id))?.spec {
+            Spec::NetworkPolicy(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
     pub(crate) fn floating_ip(&self, id: u32) -> Option<&Arc<FloatingIpSpec>> {
         match &self.objects.get(&ObjectKey::FloatingIp(id))?.spec {
             Spec::FloatingIp(spec) => Some(spec),
@@ -220,7 +227,7 @@ impl Store {
             }
             if let Some(path) = change.before {
                 *uses.entry((path.next_hop, vrf)).or_default() -= 1;
-                self.groups.release(path.groups);
+                self.memberships.release(path.membership);
             }
             let has_prefix = change.after.is_some() || self.paths(vrf, network).next().is_some();
             match (had_prefix, has_prefix) {

@@ -27,6 +27,8 @@ impl Topics {
     pub const NEIGHBOURS: Self = Self(4);
     /// Flows that began or ended.
     pub const FLOWS: Self = Self(8);
+    /// Flows that a rule with `log` decided, began or ended.
+    pub const POLICY_LOG: Self = Self(16);
 
     /// What a request asks for: everything but flows unless it says.
     #[must_use]
@@ -34,8 +36,15 @@ impl Topics {
         let bits = request.objects as u8
             | (request.interfaces as u8) << 1
             | (request.neighbours as u8) << 2
-            | (request.flows as u8) << 3;
+            | (request.flows as u8) << 3
+            | (request.policy_log as u8) << 4;
         Self(if bits == 0 { 7 } else { bits })
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     const fn meets(self, other: Self) -> bool {

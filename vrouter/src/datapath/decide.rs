@@ -1,14 +1,15 @@
 //! What a packet that opens a session may do, and where it goes: one pure function, used by the miss
 //! path, by re-decision after a change, and by `Explain`.
 
-use flow::policy::{Direction, Query, RuleRef};
-use flow::{FlowKey, Scope};
+use flow::policy::{Direction, RuleRef};
+use flow::{FlowKey, RULES, Scope};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
+use super::rules::{self, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
-use crate::tables::{FloatingIp, Interface, NextHop, PeerId, PinKey, SourceNat, Tables};
+use crate::tables::{FloatingIp, Interface, NextHop, PeerId, SourceNat, Tables};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Tuple {
     }
 
     /// The port that a workload's service listens on; ICMP has none.
-    fn service_port(&self) -> u16 {
+    pub(super) fn service_port(&self) -> u16 {
         if self.is_icmp() { 0 } else { self.dst_port }
     }
 }
@@ -85,8 +86,9 @@ pub(super) struct Opening {
 pub(super) struct Decision {
     /// Why it is refused, if it is.
     pub(super) refused: Option<DropReason>,
-    /// The rules that allowed it on the sender's and on the receiver's side.
-    pub(super) rules: [Option<RuleRef>; 2],
+    /// The rules that decided: for the sender's and then for the receiver's side that of a security group and that of
+    /// a network policy.
+    pub(super) rules: [Option<RuleRef>; RULES],
     /// The packet as it goes on.
     pub(super) translated: Tuple,
     pub(super) leaf: Leaf,
@@ -125,7 +127,7 @@ pub(super) fn decide<N: Narrate>(
 ) -> Decision {
     let mut decision = Decision {
         refused: None,
-        rules: [None, None],
+        rules: [None; RULES],
         translated: opening.tuple,
         leaf: Leaf::default(),
         reverse_scope: Scope::from_workload(InterfaceId(0)),
@@ -166,9 +168,9 @@ fn run<N: Narrate>(
         && sender.gateways(original.v6).contains(&original.dst)
     {
         decision.receive = true;
-        let query = query(Direction::Egress, &original, original.dst, &[], opening);
-        decision.rules[0] = ask(sender, &original, &query, say)?;
-        return Ok(());
+        let known = rules::Known { network: sender.vrf, membership: None };
+        let side = Side { interface: sender, network: sender.vrf, direction: Direction::Egress, known };
+        return side.ask(tables, &original, opening.icmp, &mut decision.rules, say);
     }
 
     // Where it goes.
@@ -240,9 +242,13 @@ fn run<N: Narrate>(
 
     // What the rules of both ends say, each as its own workload sees the packet (SEMANTICS 4).
     if let Some(sender) = sender {
-        let groups = walked.route.map_or(&[][..], |route| tables.group_set(route.groups()));
-        let query = query(Direction::Egress, &original, original.dst, groups, opening);
-        decision.rules[0] = ask(sender, &original, &query, say)?;
+        let side = Side {
+            interface: sender,
+            network: vrf,
+            direction: Direction::Egress,
+            known: rules::Known::by(tables, walked.vrf, walked.route),
+        };
+        side.ask(tables, &original, opening.icmp, &mut decision.rules, say)?;
     }
 
     // The port of a pool that it leaves with, if it has no address of its own there (SEMANTICS 5).
@@ -282,10 +288,14 @@ fn run<N: Narrate>(
             return Err(DropReason::InvalidSource);
         }
         let seen = decision.translated;
-        let route = walk::lookup(tables, back_vrf, seen.v6, &seen.src);
-        let groups = route.map_or(&[][..], |route| tables.group_set(route.groups()));
-        let query = query(Direction::Ingress, &seen, seen.src, groups, opening);
-        decision.rules[1] = ask(receiver, &seen, &query, say)?;
+        let (known_vrf, route) = walk::known(tables, back_vrf, seen.v6, &seen.src);
+        let side = Side {
+            interface: receiver,
+            network: inside.map_or(receiver.vrf, |(fip, _)| fip.vrf),
+            direction: Direction::Ingress,
+            known: rules::Known::by(tables, known_vrf, route),
+        };
+        side.ask(tables, &seen, opening.icmp, &mut decision.rules, say)?;
     }
 
     // How replies are found, and where they go.
@@ -309,65 +319,6 @@ fn run<N: Narrate>(
             .map_or_else(Leaf::default, |back| back.leaf),
     };
     Ok(())
-}
-
-fn query<'q>(
-    direction: Direction,
-    seen: &Tuple,
-    remote: Address,
-    remote_groups: &'q [u32],
-    opening: &Opening,
-) -> Query<'q> {
-    Query {
-        direction,
-        v6: seen.v6,
-        remote,
-        remote_groups,
-        protocol: seen.protocol,
-        dst_port: seen.service_port(),
-        icmp_type: opening.icmp.0,
-        icmp_code: opening.icmp.1,
-    }
-}
-
-fn ask<N: Narrate>(
-    interface: &Interface,
-    seen: &Tuple,
-    query: &Query<'_>,
-    say: &mut N,
-) -> Result<Option<RuleRef>, DropReason> {
-    if !interface.pins.is_empty() {
-        let key = PinKey {
-            from_workload: query.direction == Direction::Egress,
-            v6: seen.v6,
-            protocol: seen.protocol,
-            source: seen.src,
-            destination: seen.dst,
-            source_port: seen.src_port,
-            destination_port: seen.service_port(),
-        };
-        if let Some(pin) = interface.pin(&key) {
-            say.tell("flow", || {
-                format!("a controller pinned this flow to {}", if pin.deny { "deny" } else { "forward" })
-            });
-            return if pin.deny { Err(DropReason::FlowDenied) } else { Ok(None) };
-        }
-    }
-    if !interface.policy {
-        return Ok(None);
-    }
-    let answer = interface.security.decide(query);
-    say.tell("security_group", || {
-        let side = if query.direction == Direction::Egress { "egress" } else { "ingress" };
-        match (answer.allowed, answer.rule) {
-            (true, Some(rule)) => {
-                format!("{} {side}: security group {} rule {} allows", interface.name, rule.group, rule.rule)
-            }
-            (true, None) => format!("{} {side}: no security group is bound", interface.name),
-            (false, _) => format!("{} {side}: no rule allows", interface.name),
-        }
-    });
-    if answer.allowed { Ok(answer.rule) } else { Err(DropReason::SecurityGroup) }
 }
 
 /// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix

@@ -194,7 +194,7 @@ fn copy_session(cx: &Context<'_>, scratch: &FlowTable, half: HalfId) -> Option<S
     let session = NewSession {
         forward: copy(id.forward()),
         reverse: (!refused).then(|| copy(id.reverse())),
-        rules: [flow::policy::RuleSlot::NONE; 2],
+        rules: [flow::policy::RuleSlot::NONE; flow::RULES],
         binding: cx.flows.view(id).map_or(0, |view| view.binding),
         limits: [0, 0],
         pinned: false,

@@ -135,7 +135,7 @@ impl<B: PacketBuf> Datapath<B> {
         if let FlowVerdict::Drop(reason) = half.verdict() {
             half.account(cx.now.tick(), u32::from(meta.end - meta.l3));
             self.open_if_first(cx, i, id);
-            return self.burst.end(i, Verdict::Dropped(reason));
+            return self.refuse(cx, i, reason, 0);
         }
         let slot = self.burst.slot[i];
         if slot.origin == Origin::Workload {

@@ -1,7 +1,8 @@
-//! ICMP that the vRouter itself sends, and the token buckets that keep it and the punts within bounds.
+//! ICMP errors and TCP resets that the vRouter itself sends, and the token buckets that keep it and the punts within bounds.
 
 use packet::encap::{EthernetHeader, push_ethernet};
 use packet::icmp::{self, IcmpError};
+use packet::protocol::ip;
 use packet::{DropReason, PacketBuf};
 
 use super::burst::{Origin, Verdict};
@@ -72,41 +73,60 @@ impl Limiter {
     }
 }
 
+/// How a sender is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// By the gateway, with an error.
+    Error(IcmpError),
+    /// In the name of whom it called.
+    Reset,
+}
+
 /// What a drop tells the sender.
-fn error_for(reason: DropReason, mtu: u16) -> Option<IcmpError> {
+fn told_of(reason: DropReason, mtu: u16, protocol: u8) -> Option<Told> {
     match reason {
-        DropReason::TtlExceeded => Some(IcmpError::TimeExceeded),
-        DropReason::TooBig => Some(IcmpError::TooBig { mtu }),
-        DropReason::Reject => Some(IcmpError::AdministrativelyProhibited),
-        DropReason::NeighbourFailed => Some(IcmpError::HostUnreachable),
+        DropReason::TtlExceeded => Some(Told::Error(IcmpError::TimeExceeded)),
+        DropReason::TooBig => Some(Told::Error(IcmpError::TooBig { mtu })),
+        DropReason::PolicyRejected if protocol == ip::TCP => Some(Told::Reset),
+        DropReason::Reject | DropReason::PolicyRejected => {
+            Some(Told::Error(IcmpError::AdministrativelyProhibited))
+        }
+        DropReason::NeighbourFailed => Some(Told::Error(IcmpError::HostUnreachable)),
         _ => None,
     }
 }
 
 impl<B: PacketBuf> Datapath<B> {
-    /// Drops a packet and, where the reason calls for it, turns it into the ICMP error that tells the
-    /// sender why. The packet must still read as the sender wrote it.
+    /// Drops a packet and, where the reason calls for it, turns it into the ICMP error or the TCP reset that tells
+    /// the sender why. The packet must still read as the sender wrote it.
     pub(super) fn refuse(&mut self, cx: &Context<'_>, i: usize, reason: DropReason, mtu: u16) {
         self.burst.end(i, Verdict::Dropped(reason));
-        let Some(kind) = error_for(reason, mtu) else { return };
         let slot = self.burst.slot[i];
         let meta = self.burst.meta[i];
+        let Some(told) = told_of(reason, mtu, meta.protocol) else { return };
         let Some(arrival) = cx.tables.interface(slot.arrival) else { return };
-        let source = match (slot.origin, arrival.role) {
+        let gateway = match (slot.origin, arrival.role) {
             (Origin::Workload, Role::Virtual) => arrival.gateways(meta.is_ipv6()).first(),
             (Origin::Plain, Role::Fabric) => arrival.addresses(meta.is_ipv6()).first(),
             // Through a tunnel: the sender's own node tells it.
-            _ => None,
+            _ => return,
         };
-        let (Some(source), Some(buf)) = (source.copied(), &mut self.burst.bufs[i]) else { return };
+        if gateway.is_none() && told != Told::Reset {
+            return;
+        }
+        let Some(buf) = &mut self.burst.bufs[i] else { return };
         let Some(neighbour) = super::classify::source_mac(buf.data()) else { return };
         if !icmp::may_answer(&meta) || !self.limiter.error(cx.now, arrival) {
             return;
         }
+        let made = match (told, gateway) {
+            (Told::Error(kind), Some(gateway)) => icmp::error(buf, &meta, kind, gateway),
+            _ => packet::tcp_reset(buf, &meta),
+        };
         let from = if arrival.role == Role::Virtual { arrival.gateway_mac } else { arrival.mac };
         let header = EthernetHeader { destination: neighbour, source: from, vlan: None };
-        // The packet is dropped; the error in its place is one of our own.
-        if icmp::error(buf, &meta, kind, &source).is_ok()
+        // The packet is dropped; the answer in its place is one of our own.
+        if made.is_ok()
             && push_ethernet(buf, &header, meta.ether_type).is_ok()
             && let Some(buf) = self.burst.bufs[i].take()
         {

@@ -4,7 +4,7 @@
 use flow::policy::RuleSlot;
 use flow::tcp::{self, HalfState, Progress, Segment};
 use flow::{
-    EndReason, FlowKey, Half, HalfId, InsertError, NewHalf, NewSession, Scope, ScopeKind,
+    EndReason, FlowKey, Half, HalfId, InsertError, NewHalf, NewSession, RULES, Scope, ScopeKind,
     Verdict as FlowVerdict,
 };
 use packet::protocol::ip;
@@ -15,6 +15,7 @@ use super::burst::{Leaf, Origin, Slot};
 use super::decide::{Decision, Opening, Silent, Tuple, decide};
 use super::flows::{icmp_type_code, is_older, misses, peer_of};
 use super::moved::mirrored;
+use super::rules::refused_by_rules;
 use super::source_nat::Bind;
 use super::walk::Pick;
 use super::{Context, Datapath, NOBODY};
@@ -67,11 +68,8 @@ impl<B: PacketBuf> Datapath<B> {
             return Ok(Established::No);
         }
         let tcp = self.begin_tcp(&meta, i, picks_up(cx.tables, opening, decision))?;
-        match decision.refused {
-            None => {}
-            // Only what rules refuse is remembered: anything else is as cheap to find out again.
-            Some(DropReason::SecurityGroup | DropReason::FlowDenied) => {}
-            Some(reason) => return Err(reason),
+        if let Some(reason) = decision.refused.filter(|&reason| !refused_by_rules(reason)) {
+            return Err(reason);
         }
         let session = session(&SessionPlan {
             opening,
@@ -176,7 +174,10 @@ impl<B: PacketBuf> Datapath<B> {
         let bind = Bind::Keep((had.src, had.src_port));
         let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), bind, &mut Silent);
         match decision.refused {
-            Some(reason @ (DropReason::SecurityGroup | DropReason::FlowDenied)) => {
+            Some(reason) if refused_by_rules(reason) => {
+                if let Some(session) = cx.flows.reference(id) {
+                    cx.flows.set_rules(session, rule_slots(&decision));
+                }
                 // Both directions: a reply must not open the conversation again from the other side.
                 forward.set_verdict(FlowVerdict::Drop(reason), cx.tables.epoch);
                 reverse.set_verdict(FlowVerdict::Drop(reason), cx.tables.epoch);
@@ -289,7 +290,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
 }
 
 /// The counters of the rules that decided.
-fn rule_slots(decision: &Decision) -> [RuleSlot; 2] {
+fn rule_slots(decision: &Decision) -> [RuleSlot; RULES] {
     decision.rules.map(|rule| rule.map_or(RuleSlot::NONE, |rule| rule.slot))
 }
 

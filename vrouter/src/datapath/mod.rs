@@ -21,6 +21,7 @@ mod miss;
 mod moved;
 mod pipeline;
 mod receive;
+mod rules;
 mod source_nat;
 mod transmit;
 mod walk;

@@ -67,7 +67,7 @@ fn ends(sender: InterfaceId, tuple: &Tuple) -> (Inside, Remote) {
     (inside, Remote { address: dst, port: dst_port })
 }
 
-/// Tells pools of the sessions that end, before it tells anybody else.
+/// Tells pools of the sessions that end and rules of what they have decided, before it tells anybody else.
 pub(crate) struct Releasing<'a, S> {
     pub(crate) tables: &'a Tables,
     pub(crate) inner: &'a mut S,
@@ -75,6 +75,7 @@ pub(crate) struct Releasing<'a, S> {
 
 impl<S: SessionSink> SessionSink for Releasing<'_, S> {
     fn traffic(&mut self, traffic: &Traffic) {
+        self.tables.count(traffic);
         self.inner.traffic(traffic);
     }
 

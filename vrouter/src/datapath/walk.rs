@@ -69,6 +69,19 @@ pub(super) fn lookup_length(
     }
 }
 
+/// The route by which an address is known, and the VRF it is in: where one VRF looks into another, the route there.
+pub(super) fn known(tables: &Tables, vrf: VrfId, v6: bool, address: &Address) -> (VrfId, Option<FibResult>) {
+    let (mut vrf, mut found) = (vrf, lookup(tables, vrf, v6, address));
+    for _ in 0..MAX_STEPS {
+        let Some(NextHop::Vrf(other)) = found.and_then(|route| tables.next_hop(route.next_hop())) else {
+            break;
+        };
+        vrf = *other;
+        found = lookup(tables, vrf, v6, address);
+    }
+    (vrf, found)
+}
+
 /// Where a walk begins: at a destination, or at the next hop that a label named.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow::Scope;
 use flow::policy::CompiledPolicy;
-use packet::{Address, DropReason, InterfaceId, NextHopId, PortId, VrfId};
+use packet::{Address, DropReason, InterfaceId, NextHopId, PortId, TagId, VrfId};
 use sync::Counter;
 
 use super::{FloatingIp, Pin, PinKey, SourceNat};
@@ -74,10 +74,14 @@ pub struct Interface {
     pub gateways_v6: Arc<[Address]>,
     /// L3 MTU in bytes.
     pub mtu: u16,
+    /// Packets to and from it need the flow stage (SEMANTICS 3).
+    pub needs_flow: bool,
     /// Security groups are enforced.
     pub policy: bool,
     /// The bound groups, compiled; shared by interfaces with the same groups.
     pub security: Arc<CompiledPolicy>,
+    /// The workload's tags, ascending.
+    pub tags: Arc<[TagId]>,
     /// Most sessions; 0 = no limit of its own.
     pub flow_limit: u32,
     /// How packets from the fabric prove their origin.
@@ -110,8 +114,8 @@ impl Interface {
     /// Whether packets to and from it need the flow stage (SEMANTICS 3).
     #[inline]
     #[must_use]
-    pub fn needs_flow(&self) -> bool {
-        self.policy || !self.floating_ips.is_empty() || !self.source_nats.is_empty() || !self.pins.is_empty()
+    pub const fn needs_flow(&self) -> bool {
+        self.needs_flow
     }
 
     /// The scope of replies to workloads that leave with this address of the fabric interface, if any do.

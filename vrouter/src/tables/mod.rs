@@ -3,21 +3,25 @@
 
 mod floating_ip;
 mod interface;
+mod membership;
 mod next_hop;
 mod peers;
 mod pin;
+mod rule;
 mod source_nat;
 
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
 pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
+pub use membership::Membership;
 pub use next_hop::{Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
 pub use peers::{PeerId, Peers};
 pub use pin::{Pin, PinKey};
+pub use rule::{RuleCounters, RuleRow, RuleSink};
 pub use source_nat::{Outside, OutsideAddress, SourceNat};
 
 use std::sync::Arc;
 
-use flow::policy::RuleRef;
+use flow::policy::network::CompiledNetworkPolicy;
 use nexthop::{MplsLabels, Paged, Vnis, Vrfs};
 use packet::{Address, GroupSetId, InterfaceId, NextHopId, VrfId};
 
@@ -39,10 +43,12 @@ pub struct Tables {
     pub labels: MplsLabels,
     /// What a VNI on a received packet names.
     pub vnis: Vnis,
-    /// Sets of security groups that routes carry, sorted; by [`GroupSetId`].
-    pub group_sets: Paged<Arc<[u32]>>,
-    /// Which security group rule has which counter.
-    pub rules: Paged<RuleRef>,
+    /// What routes tell about the workloads behind them; by [`GroupSetId`].
+    pub memberships: Paged<Arc<Membership>>,
+    /// The policies of networks that have any; by the network's primary VRF.
+    pub network_policies: Paged<Arc<CompiledNetworkPolicy>>,
+    /// Rules by the numbers that sessions keep.
+    pub rules: Paged<RuleRow>,
     /// Neighbours that ARP or ND resolved (or gave up on), by (interface, address).
     pub neighbours: Neighbours,
     /// Tunnel destinations known to this node.
@@ -73,11 +79,25 @@ impl Tables {
         self.source_nats.get(u32::from(id)).map(|nat| &**nat)
     }
 
-    /// The security groups of a set, sorted; the empty set for an unknown id.
+    /// What a route tells about the workloads behind it; `None` if nothing.
+    #[inline]
+    #[must_use]
+    pub fn membership(&self, id: GroupSetId) -> Option<&Membership> {
+        self.memberships.get(u32::from(id.0)).map(|membership| &**membership)
+    }
+
+    /// The security groups that a route tells, sorted.
     #[inline]
     #[must_use]
     pub fn group_set(&self, id: GroupSetId) -> &[u32] {
-        self.group_sets.get(u32::from(id.0)).map_or(&[], |set| set)
+        self.membership(id).map_or(&[], |membership| &membership.groups)
+    }
+
+    /// The policies of a network; `None` if it has none.
+    #[inline]
+    #[must_use]
+    pub fn network_policy(&self, network: VrfId) -> Option<&CompiledNetworkPolicy> {
+        self.network_policies.get(u32::from(network.0)).map(|policy| &**policy)
     }
 
     /// The epoch at which any route of this VRF last changed.

@@ -74,7 +74,7 @@ async fn sessions_are_listed_with_their_rule_and_filtered() {
         let session = NewSession {
             forward,
             reverse: Some(NewHalf::untranslated(reverse)),
-            rules: [flow::policy::RuleSlot::new(0), flow::policy::RuleSlot::NONE],
+            rules: [0, 0xff_ffff, 0xff_ffff, 0xff_ffff].map(flow::policy::RuleSlot::new),
             binding: 0,
             limits: [0; 2],
             pinned: false,

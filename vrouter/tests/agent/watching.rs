@@ -97,7 +97,7 @@ async fn flows_are_told_when_they_begin_and_end() {
         let session = NewSession {
             forward: NewHalf::untranslated(key(Scope::from_workload(InterfaceId(2)), port, 53)),
             reverse: Some(NewHalf::untranslated(key(Scope::to_workload(InterfaceId(2)), 53, port))),
-            rules: [flow::policy::RuleSlot::NONE; 2],
+            rules: [flow::policy::RuleSlot::NONE; 4],
             binding: 0,
             limits: [0; 2],
             pinned: false,

@@ -6,6 +6,7 @@ mod limits;
 mod moves;
 mod neighbours;
 mod path_mtu;
+mod policies;
 mod rebirth;
 mod rules;
 mod source_nat;

@@ -6,6 +6,7 @@ mod flow;
 mod interface;
 mod label;
 mod neighbour;
+mod network_policy;
 mod next_hop;
 mod objects;
 mod pinned_flow;

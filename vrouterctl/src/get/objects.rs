@@ -8,7 +8,8 @@ use agent_api::{
 };
 
 use super::{
-    GetArgs, floating_ip, interface, label, next_hop, pinned_flow, route, security_group, source_nat, vrf,
+    GetArgs, floating_ip, interface, label, network_policy, next_hop, pinned_flow, route, security_group,
+    source_nat, vrf,
 };
 use crate::{
     ask,
@@ -72,6 +73,7 @@ fn names(entry: &Entry, id: &str) -> bool {
         Some(object::Object::MplsLabel(label)) => is(label.label, ""),
         Some(object::Object::Vni(vni)) => is(vni.vni, ""),
         Some(object::Object::SecurityGroup(group)) => is(group.id, &group.name),
+        Some(object::Object::NetworkPolicy(policy)) => is(policy.id, &policy.name),
         Some(object::Object::FloatingIp(floating)) => is(floating.id, &floating.address),
         Some(object::Object::SourceNat(nat)) => is(nat.id, &nat.name),
         Some(object::Object::Route(_) | object::Object::Flow(_)) => true,
@@ -90,7 +92,8 @@ fn id(entry: &Entry) -> u32 {
             | key::Key::Vni(id)
             | key::Key::SecurityGroup(id)
             | key::Key::FloatingIp(id)
-            | key::Key::SourceNat(id),
+            | key::Key::SourceNat(id)
+            | key::Key::NetworkPolicy(id),
         ) => id,
         Some(key::Key::Route(_) | key::Key::Flow(_)) | None => 0,
     }
@@ -132,6 +135,7 @@ async fn tables(
             Kind::Route => route::table(client, entries, wide, out).await?,
             Kind::MplsLabel | Kind::Vni => label::table(client, *kind, entries, wide, out).await?,
             Kind::SecurityGroup => security_group::table(entries, wide, out)?,
+            Kind::NetworkPolicy => network_policy::table(client, entries, wide, out).await?,
             Kind::FloatingIp => floating_ip::table(client, entries, wide, out).await?,
             Kind::SourceNat => source_nat::table(client, entries, wide, out).await?,
             Kind::Flow => pinned_flow::table(client, entries, wide, out).await?,

@@ -18,7 +18,7 @@ struct Row<'a> {
     entry: &'a Entry,
 }
 
-const fn flags<'a>() -> [Flag<Row<'a>>; 3] {
+const fn flags<'a>() -> [Flag<Row<'a>>; 5] {
     [
         Flag { sign: "A", meaning: "active: this path forwards", set: |row| row.active },
         Flag { sign: "L", meaning: "pushes a label of its own", set: |row| row.route.label != 0 },
@@ -27,6 +27,8 @@ const fn flags<'a>() -> [Flag<Row<'a>>; 3] {
             meaning: "carries security groups",
             set: |row| !row.route.security_groups.is_empty(),
         },
+        Flag { sign: "N", meaning: "leaked from another network", set: |row| row.route.network != 0 },
+        Flag { sign: "T", meaning: "carries tags", set: |row| !row.route.tags.is_empty() },
     ]
 }
 
@@ -59,6 +61,8 @@ pub(super) async fn table(
         "PREF>",
         "ORIGIN",
         "+GROUPS",
+        "+NETWORK",
+        "+TAGS",
         "+OWNER",
         "+GENERATION>",
     ];
@@ -76,6 +80,8 @@ pub(super) async fn table(
             preference(row.route).to_string(),
             row.route.origin.clone(),
             text::numbers(&row.route.security_groups),
+            if row.route.network == 0 { String::new() } else { places.vrf(row.route.network) },
+            row.route.tags.join(","),
             row.entry.owner.clone(),
             row.entry.generation.to_string(),
         ]);

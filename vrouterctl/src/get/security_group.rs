@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use agent_api::v1::{
-    Direction, Entry, EtherType, Object, SecurityGroupRule, object, security_group_rule::Remote,
+    Direction, Entry, EtherType, IcmpMatch, Object, PortRange, SecurityGroupRule, object,
+    security_group_rule::Remote,
 };
 
 use crate::{error::Error, table::Grid, text};
@@ -18,6 +19,9 @@ pub(super) fn table(entries: &[Entry], wide: bool, out: &mut dyn Write) -> Resul
         "PROTOCOL",
         "PORTS",
         "REMOTE",
+        "+FLOWS>",
+        "+PACKETS>",
+        "+BYTES>",
         "+OWNER",
         "+GENERATION>",
     ];
@@ -26,7 +30,7 @@ pub(super) fn table(entries: &[Entry], wide: bool, out: &mut dyn Write) -> Resul
         let Some(Object { object: Some(object::Object::SecurityGroup(group)) }) = &entry.object else {
             continue;
         };
-        let mut line = |rule: [String; 6]| {
+        let mut line = |rule: [String; 6], [flows, packets, bytes]: [String; 3]| {
             let [id, direction, family, protocol, ports, remote] = rule;
             grid.row([
                 group.id.to_string(),
@@ -37,16 +41,21 @@ pub(super) fn table(entries: &[Entry], wide: bool, out: &mut dyn Write) -> Resul
                 protocol,
                 ports,
                 remote,
+                flows,
+                packets,
+                bytes,
                 entry.owner.clone(),
                 entry.generation.to_string(),
             ]);
         };
         if group.rules.is_empty() {
             let nothing = String::new;
-            line([nothing(), nothing(), nothing(), nothing(), nothing(), "allows nothing".into()]);
+            let rule = [nothing(), nothing(), nothing(), nothing(), nothing(), "allows nothing".into()];
+            line(rule, [nothing(), nothing(), nothing()]);
         }
         for rule in &group.rules {
-            line(cells(rule));
+            let hits = entry.rules.iter().find(|stats| stats.rule == rule.id).copied().unwrap_or_default();
+            line(cells(rule), [hits.flows, hits.packets, hits.bytes].map(|count| count.to_string()));
         }
     }
     grid.print(out, "No security groups.")
@@ -63,15 +72,7 @@ fn cells(rule: &SecurityGroupRule) -> [String; 6] {
         EtherType::Ipv4 => "ipv4",
         EtherType::Ipv6 => "ipv6",
     };
-    let ports = match (rule.ports, rule.icmp) {
-        (Some(ports), _) if ports.first == ports.last => ports.first.to_string(),
-        (Some(ports), _) => format!("{}-{}", ports.first, ports.last),
-        (None, Some(icmp)) => match icmp.code {
-            Some(code) => format!("type {} code {code}", icmp.r#type),
-            None => format!("type {}", icmp.r#type),
-        },
-        (None, None) => "any".into(),
-    };
+    let ports = ports_or_type(rule.ports, rule.icmp);
     let remote = match &rule.remote {
         None => "any".into(),
         Some(Remote::Prefix(prefix)) => prefix.clone(),
@@ -81,10 +82,22 @@ fn cells(rule: &SecurityGroupRule) -> [String; 6] {
     [rule.id.to_string(), direction.into(), family.into(), protocol, ports, remote]
 }
 
+/// `80`, `8000-8999`, `type 8 code 0` or `any`.
+pub(super) fn ports_or_type(ports: Option<PortRange>, icmp: Option<IcmpMatch>) -> String {
+    match (ports, icmp) {
+        (Some(ports), _) if ports.first == ports.last => ports.first.to_string(),
+        (Some(ports), _) => format!("{}-{}", ports.first, ports.last),
+        (None, Some(icmp)) => match icmp.code {
+            Some(code) => format!("type {} code {code}", icmp.r#type),
+            None => format!("type {}", icmp.r#type),
+        },
+        (None, None) => "any".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_api::v1::{IcmpMatch, PortRange};
 
     #[test]
     fn a_rule_is_written_as_what_it_allows() {

@@ -236,8 +236,8 @@ pub fn events() -> Vec<WatchEvent> {
         }),
         watch_event::Event::Neighbour(neighbours().remove(0)),
         watch_event::Event::Neighbour(neighbours().remove(2)),
-        watch_event::Event::Flow(FlowEvent { flow: flows().pop(), ended: false }),
-        watch_event::Event::Flow(FlowEvent { flow: flows().into_iter().next(), ended: true }),
+        watch_event::Event::Flow(FlowEvent { flow: flows().pop(), ended: false, logged: false }),
+        watch_event::Event::Flow(FlowEvent { flow: flows().into_iter().next(), ended: true, logged: true }),
         watch_event::Event::Overrun(Overrun { lost: 40 }),
     ];
     (0..)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use agent_api::{
     key_of, kind_of,
     v1::{
-        Batch, BatchResult, Entry, InterfaceState, Key, Kind, ListRequest, NextHopState, Object, Operation,
-        QueueAssignment, RouteState, VrfState, next_hop, object, operation,
+        Batch, BatchResult, Entry, InterfaceState, Key, Kind, ListRequest, NetworkPolicyRule, NextHopState,
+        Object, Operation, QueueAssignment, RouteState, RuleStats, VrfState, next_hop, object, operation,
     },
 };
 use tonic::Code;
@@ -196,6 +196,15 @@ impl State {
                     mac: if neighbour { "52:54:00:00:00:c2".into() } else { String::new() },
                     routes: routes.count() as u32,
                 });
+            }
+            object::Object::NetworkPolicy(policy) => {
+                let hits = |rule: &NetworkPolicyRule| RuleStats {
+                    rule: rule.id,
+                    flows: 2,
+                    packets: 10 * u64::from(rule.id),
+                    bytes: 1000 * u64::from(rule.id),
+                };
+                entry.rules = policy.rules.iter().map(hits).collect();
             }
             object::Object::Route(route) => entry.route = Some(RouteState { active: route.preference != 20 }),
             _ => {}

@@ -57,11 +57,17 @@ fn the_first_rule_in_the_order_of_groups_and_rules_is_named() {
         SecurityGroup { id: 10, rules: vec![Rule { direction: Direction::Egress, ..rule(1) }, narrow] };
     let second = SecurityGroup { id: 5, rules: vec![rule(3), rule(2)] };
     let query = tcp_from(v4([10, 0, 0, 1]));
-    let named = |decision: Decision| decision.rule.map(|rule| (rule.group, rule.rule, rule.slot.number()));
-    assert_eq!(named(decide(&[first.clone(), second.clone()], &query)), Some((10, 7, Some(7))));
-    assert_eq!(named(decide(&[second.clone(), first.clone()], &query)), Some((5, 3, Some(3))));
+    let named = |decision: Decision| decision.rule.map(|rule| (rule.set, rule.rule, rule.slot.number()));
+    assert_eq!(
+        named(decide(&[first.clone(), second.clone()], &query)),
+        Some((RuleSet::SecurityGroup(10), 7, Some(7)))
+    );
+    assert_eq!(
+        named(decide(&[second.clone(), first.clone()], &query)),
+        Some((RuleSet::SecurityGroup(5), 3, Some(3)))
+    );
     let other_port = Query { dst_port: 23, ..query };
-    assert_eq!(named(decide(&[first, second], &other_port)), Some((5, 3, Some(3))));
+    assert_eq!(named(decide(&[first, second], &other_port)), Some((RuleSet::SecurityGroup(5), 3, Some(3))));
 }
 
 #[test]

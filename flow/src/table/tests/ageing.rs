@@ -143,7 +143,7 @@ fn a_session_is_wanted_unless_the_sink_says_otherwise() {
 fn each_packet_is_reported_once_also_those_counted_after_the_removal() {
     let (table, mut slots) = table(4);
     let mut log = Log::default();
-    let rules = [RuleSlot::new(1), RuleSlot::new(2)];
+    let rules = [1, 2, 3, 4].map(RuleSlot::new);
     let mut new = NewSession { rules, ..session(key(1, false)) };
     new.forward.route = 77;
     let made = table.insert(&mut slots, &new, Ticks(0)).unwrap();
@@ -153,7 +153,7 @@ fn each_packet_is_reported_once_also_those_counted_after_the_removal() {
     forward.account(Ticks(1), 50);
     sweeper.step(&table, &mut slots, Ticks(125), 0, usize::MAX, &mut log);
     let scope = Scope::from_workload(A);
-    let first = Traffic { scope, reverse: false, route: 77, rules, packets: 2, bytes: 150 };
+    let first = Traffic { scope, reverse: false, first: true, route: 77, rules, packets: 2, bytes: 150 };
     assert_eq!(log.traffic, [first]);
     sweeper.step(&table, &mut slots, Ticks(250), 0, usize::MAX, &mut log);
     assert_eq!(log.traffic.len(), 1, "nothing new");
@@ -165,6 +165,7 @@ fn each_packet_is_reported_once_also_those_counted_after_the_removal() {
     settle(&table, &mut slots, &mut log);
     assert_eq!(log.traffic.len(), 3);
     assert_eq!((log.traffic[2].packets, log.traffic[2].bytes), (1, 7));
+    assert!(!log.traffic[1].first && !log.traffic[2].first, "a session is counted once");
     let ended = log.ended[0].0;
     assert_eq!((ended.forward.packets, ended.forward.bytes, ended.session), (3, 157, made));
 }

@@ -338,8 +338,8 @@ fn a_worker_beyond_the_configured_number_has_no_part() {
 }
 
 #[test]
-fn a_session_takes_176_bytes_or_304_all_in() {
-    for (config, most) in [(config(100_000, 0), 176.0), (config(0, 100_000), 304.0)] {
+fn a_session_takes_184_bytes_or_312_all_in() {
+    for (config, most) in [(config(100_000, 0), 184.0), (config(0, 100_000), 312.0)] {
         let table = FlowTable::new(&config).unwrap();
         let bytes = size_of_val(&*table.v4)
             + size_of_val(&*table.v6)

@@ -152,7 +152,7 @@ fn a_slot_that_is_used_again_remembers_nothing() {
         let mut new = session(key(1, v6));
         new.forward.translation = translated(v6);
         new.pinned = true;
-        (new.binding, new.rules) = (7, [RuleSlot::new(3), RuleSlot::new(4)]);
+        (new.binding, new.rules) = (7, [3, 4, 5, 6].map(RuleSlot::new));
         let made = table.insert(&mut slots, &new, Ticks(9)).unwrap();
         for half in [made.session.forward(), made.session.reverse()] {
             table.half(half).account(Ticks(10), 100);
@@ -163,7 +163,7 @@ fn a_slot_that_is_used_again_remembers_nothing() {
         let again = table.insert(&mut slots, &denied(key(2, v6)), Ticks(20)).unwrap();
         let view = table.view(again.session).unwrap();
         assert_eq!((view.reverse, view.pinned, view.binding), (None, false, 0));
-        assert_eq!((view.rules, view.created), ([RuleSlot::NONE; 2], Ticks(20)));
+        assert_eq!((view.rules, view.created), ([RuleSlot::NONE; 4], Ticks(20)));
         let forward = view.forward;
         assert_eq!((forward.packets, forward.bytes, forward.last_seen), (0, 0, Ticks(20)));
         assert_eq!((forward.key, table.half(again.session.forward()).is_translated()), (key(2, v6), false));
@@ -179,15 +179,15 @@ fn a_slot_that_is_used_again_remembers_nothing() {
 fn rules_and_binding_are_kept_apart() {
     let (table, mut slots) = table(2);
     let mut new = session(key(1, false));
-    (new.binding, new.rules) = (0xffff, [RuleSlot::new(0xff_fffe), RuleSlot::new(0)]);
+    (new.binding, new.rules) = (0xffff, [0xff_fffe, 0, 0, 0xff_fffe].map(RuleSlot::new));
     let made = table.insert(&mut slots, &new, Ticks(9)).unwrap();
     assert_eq!(table.view(made.session).unwrap().rules, new.rules);
-    let rules = [RuleSlot::new(0), RuleSlot::new(0xff_fffe)];
+    let rules = [0, 0xff_fffe, 0xff_fffe, 0].map(RuleSlot::new);
     table.set_rules(made, rules);
     let view = table.view(made.session).unwrap();
     assert_eq!((view.rules, view.binding), (rules, 0xffff));
     assert_eq!((table.rules(made.session), table.binding(made.session)), (rules, 0xffff));
     let stale = SessionRef { generation: made.generation + 2, ..made };
-    table.set_rules(stale, [RuleSlot::NONE; 2]);
+    table.set_rules(stale, [RuleSlot::NONE; 4]);
     assert_eq!(table.view(made.session).unwrap().rules, rules);
 }

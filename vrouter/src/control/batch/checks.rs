@@ -8,7 +8,10 @@ use super::{Staged, View};
 use crate::{
     control::{
         fault::Fault,
-        objects::{FloatingIpSpec, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, SourceNatSpec, Spec},
+        objects::{
+            FloatingIpSpec, InterfaceSpec, MAX_RULES, NextHopKind, NextHopSpec, ObjectKey, SourceNatSpec,
+            Spec, VrfSpec,
+        },
         store::{Store, unique_name},
     },
     tables::Role,
@@ -72,7 +75,10 @@ pub(super) fn joints(store: &Store, staged: &Staged) -> Result<(), Fault> {
     for change in &staged.objects {
         let Some(after) = &change.after else { continue };
         joint(&view, change.key, &after.spec)?;
-        if !matches!(change.key, ObjectKey::Interface(_) | ObjectKey::NextHop(_)) {
+        if !matches!(
+            change.key,
+            ObjectKey::Interface(_) | ObjectKey::NextHop(_) | ObjectKey::NetworkPolicy(_)
+        ) {
             continue;
         }
         for user in store.referrers(change.key).filter(|&user| view.change(user).is_none()) {
@@ -90,8 +96,23 @@ fn joint(view: &View<'_>, key: ObjectKey, spec: &Spec) -> Result<(), Fault> {
         Spec::NextHop(spec) => next_hop(view, key, spec),
         Spec::FloatingIp(spec) => floating_ip(view, key, spec),
         Spec::SourceNat(spec) => source_nat(view, key, spec),
+        Spec::Vrf(spec) => vrf(view, key, spec),
         _ => Ok(()),
     }
+}
+
+/// The rules of all policies of a network are one list.
+fn vrf(view: &View<'_>, key: ObjectKey, spec: &VrfSpec) -> Result<(), Fault> {
+    let rules = |&id: &u32| match view.get(ObjectKey::NetworkPolicy(id)) {
+        Some(Spec::NetworkPolicy(spec)) => spec.policy.rules.len(),
+        _ => 0,
+    };
+    let rules: usize = spec.policies().iter().map(rules).sum();
+    if rules > MAX_RULES {
+        let text = format!("{rules} rules in all; at most {MAX_RULES} are allowed");
+        return Err(view.refuse(key, "network_policies", text));
+    }
+    Ok(())
 }
 
 fn interface_of<'a>(view: &View<'a>, id: packet::InterfaceId) -> Option<&'a InterfaceSpec> {

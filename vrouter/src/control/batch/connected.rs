@@ -167,7 +167,7 @@ fn stage_route(
         next_hop,
         label: 0,
         preference: PREFERENCE,
-        groups: GroupSetId(0),
+        membership: GroupSetId(0),
         owner,
         mark: 0,
         generation,

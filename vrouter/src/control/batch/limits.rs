@@ -30,6 +30,8 @@ pub struct Limits {
     pub vnis: usize,
     /// Security groups.
     pub security_groups: usize,
+    /// Network policies.
+    pub network_policies: usize,
     /// Floating IPs.
     pub floating_ips: usize,
     /// Pools of source NAT.
@@ -53,6 +55,7 @@ impl Default for Limits {
             mpls_labels: 1_048_560,
             vnis: 1_048_576,
             security_groups: 65_536,
+            network_policies: 65_536,
             floating_ips: 262_144,
             source_nats: 1_024,
             flows: 1_048_576,
@@ -74,6 +77,7 @@ impl Limits {
             Kind::Route => ("routes", self.routes),
             Kind::MplsLabel => ("mpls_labels", self.mpls_labels),
             Kind::Vni => ("vnis", self.vnis),
+            Kind::NetworkPolicy => ("network_policies", self.network_policies),
             Kind::SecurityGroup => ("security_groups", self.security_groups),
             Kind::FloatingIp => ("floating_ips", self.floating_ips),
             Kind::SourceNat => ("source_nats", self.source_nats),

@@ -12,7 +12,7 @@ use crate::control::{
 };
 use packet::encap::Encapsulation;
 
-/// The changes that a batch makes to routes. Group sets are taken for every path that is to come.
+/// The changes that a batch makes to routes. Memberships are taken for every path that is to come.
 pub(super) fn stage(
     store: &mut Store,
     writer: Writer<'_>,
@@ -34,13 +34,13 @@ pub(super) fn stage(
             }
             (before, None) => staged.routes.push(RouteChange { key, before, after: None }),
             (before, Some(spec)) => {
-                let groups = store.groups.take(&spec.groups).ok_or_else(|| {
-                    let text = "65535 different sets of security groups are in use already";
+                let membership = store.memberships.take(&spec.membership).ok_or_else(|| {
+                    let text = "65535 different sets of groups, network and tags are in use already";
                     refuse(store, Code::ResourceExhausted, key, "security_groups", text)
                 })?;
                 let RouteSpec { next_hop, label, preference, .. } = spec;
                 let (mark, generation) = (writer.mark, writer.generation);
-                let after = Path { next_hop, label, preference, groups, owner, mark, generation };
+                let after = Path { next_hop, label, preference, membership, owner, mark, generation };
                 staged.routes.push(RouteChange { key, before, after: Some(after) });
             }
         }
@@ -53,7 +53,7 @@ fn same(store: &Store, path: &Path, spec: &RouteSpec) -> bool {
     path.next_hop == spec.next_hop
         && path.label == spec.label
         && path.preference == spec.preference
-        && store.groups.get(path.groups) == spec.groups
+        && *store.memberships.get(path.membership) == spec.membership
 }
 
 /// Everything a route names must exist.
@@ -73,11 +73,11 @@ pub(super) fn references(store: &Store, staged: &Staged) -> Result<(), Fault> {
             label_fits(&view, key, path.next_hop, path.label)?;
             next_hop = Some((path.next_hop, path.label));
         }
-        if groups != Some(path.groups) {
-            for &group in store.groups.get(path.groups) {
+        if groups != Some(path.membership) {
+            for &group in &store.memberships.get(path.membership).groups {
                 need(&view, key, "security_groups", ObjectKey::SecurityGroup(group))?;
             }
-            groups = Some(path.groups);
+            groups = Some(path.membership);
         }
     }
     deleted(&view, staged)
@@ -151,11 +151,11 @@ fn next_hop_is_free(view: &View<'_>, staged: &Staged, id: NextHopId) -> Result<(
 fn group_is_free(view: &View<'_>, staged: &Staged, group: u32) -> Result<(), Fault> {
     let released = |set| {
         let olds = staged.routes.iter().filter_map(|change| change.before);
-        olds.filter(|path| path.groups == set).count()
+        olds.filter(|path| path.membership == set).count()
     };
-    let set = view.store.groups.holding(group).find(|&(set, routes)| released(set) < routes as usize);
+    let set = view.store.memberships.holding(group).find(|&(set, routes)| released(set) < routes as usize);
     let Some((set, _)) = set else { return Ok(()) };
-    let naming = view.store.routes.iter().filter(|(_, path)| path.groups == set).map(|(key, _)| *key);
+    let naming = view.store.routes.iter().filter(|(_, path)| path.membership == set).map(|(key, _)| *key);
     match naming.into_iter().find(|key| !is_staged(staged, key)) {
         None => Ok(()),
         Some(route) => Err(in_use(view, ObjectKey::SecurityGroup(group), route)),

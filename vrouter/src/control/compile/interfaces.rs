@@ -34,6 +34,10 @@ impl Compiler {
         let own_mac = attachment.map_or([0; 6], |attachment| attachment.port.mac);
         let (addresses_v4, addresses_v6) = by_family(spec.addresses.iter().map(|address| address.ip));
         let (gateways_v4, gateways_v6) = by_family(spec.gateways.iter().copied());
+        let (floating_ips, pins) = (floating_ips(cx.store, spec), pins(cx.store, spec.id));
+        let source_nats = source_nats::usable(cx, spec);
+        let is_translated = !floating_ips.is_empty() || !source_nats.is_empty();
+        let has_rules = spec.role == Role::Virtual && cx.tables.network_policy(spec.vrf).is_some();
         Interface {
             id: spec.id,
             name: spec.name().into(),
@@ -48,16 +52,18 @@ impl Compiler {
             gateways_v4,
             gateways_v6,
             mtu: spec.mtu,
+            needs_flow: spec.message.policy || has_rules || is_translated || !pins.is_empty(),
             policy: spec.message.policy,
             security: self.policies.of(&spec.groups),
+            tags: spec.tags.as_ref().into(),
             flow_limit: spec.message.flow_limit,
             rpf: spec.rpf,
             tcp_pickup: !spec.message.no_tcp_pickup,
             icmp_errors_per_second: spec.icmp_errors_per_second,
-            floating_ips: floating_ips(cx.store, spec),
-            source_nats: source_nats::usable(cx, spec),
+            floating_ips,
+            source_nats,
             shared: source_nats::shared(cx, spec),
-            pins: pins(cx.store, spec.id),
+            pins,
             delivery: delivery(cx.store, spec.id),
             twin: spec.twin_of.or_else(|| twin(cx.store, spec.id)),
             epoch: epoch(cx.generation),

@@ -3,11 +3,13 @@
 
 mod epochs;
 mod interfaces;
+mod network_policies;
 mod next_hops;
 mod path_mtu;
 mod peers;
 mod policies;
 mod routes;
+mod rule_slots;
 mod source_nats;
 mod tunnels;
 
@@ -24,6 +26,7 @@ use super::{
     text::Ip,
 };
 use crate::tables::Tables;
+use rule_slots::Slots;
 
 /// Ports behind interfaces.
 pub(crate) type Attachments = AHashMap<InterfaceId, Attachment>;
@@ -31,7 +34,9 @@ pub(crate) type Attachments = AHashMap<InterfaceId, Attachment>;
 /// What the compiler remembers between batches.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
+    slots: Slots,
     policies: policies::Policies,
+    network_policies: network_policies::NetworkPolicies,
     peers: peers::PeerIds,
     tunnels: tunnels::Tunnels,
     path_mtus: path_mtu::PathMtus,
@@ -80,16 +85,17 @@ impl Compiler {
             }
             if let ObjectKey::SecurityGroup(id) = change.key {
                 let group = cx.store.security_group(id).map(|spec| spec.group.clone());
-                self.policies.write(id, group, &mut cx.tables.rules);
+                self.policies.write(id, group, &mut self.slots, &mut cx.tables.rules);
             }
             demultiplex(cx, change.key, change.after.as_ref().map(|record| &record.spec));
         }
+        self.network_policies(cx, staged, &mut dirty);
         self.next_hops(cx, &mut dirty);
         self.routes(cx, &staged.routes, &mut dirty);
-        for (id, groups) in cx.store.groups.take_changes() {
-            match groups {
-                Some(groups) => drop(cx.tables.group_sets.set(id.0.into(), groups)),
-                None => drop(cx.tables.group_sets.remove(id.0.into())),
+        for (id, membership) in cx.store.memberships.take_changes() {
+            match membership {
+                Some(membership) => drop(cx.tables.memberships.set(id.0.into(), membership)),
+                None => drop(cx.tables.memberships.remove(id.0.into())),
             }
         }
         self.source_nats(cx, &dirty.source_nats);

@@ -39,14 +39,14 @@ impl Compiler {
 }
 
 fn result(path: Path) -> FibResult {
-    FibResult::new(path.next_hop, label(path.label), path.groups)
+    FibResult::new(path.next_hop, label(path.label), path.membership)
 }
 
 /// Routes that change from one set of groups to another void the decisions of interfaces whose rules
 /// name a group that came or went.
 fn raise_members(cx: &Context<'_>, old: GroupSetId, new: GroupSetId, dirty: &mut Dirty) {
     // The old set may have left the store with its last route; the tables hold it until they are written.
-    let (old, new) = (cx.tables.group_set(old), cx.store.groups.get(new));
+    let (old, new) = (cx.tables.group_set(old), &*cx.store.memberships.get(new).groups);
     let came = new.iter().filter(|group| !old.contains(group));
     let went = old.iter().filter(|group| !new.contains(group));
     for &group in came.chain(went) {

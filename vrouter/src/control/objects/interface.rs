@@ -5,12 +5,13 @@ use std::ops::RangeInclusive;
 use agent_api::v1;
 use ahash::AHashSet;
 use nexthop::Prefix;
-use packet::{InterfaceId, VrfId};
+use packet::{InterfaceId, TagId, VrfId};
 
-use super::{Field, ObjectKey, Rules, check_name, device, next_hop::ROUTER_MAC, number, vrf};
+use super::{Field, ObjectKey, Rules, check_name, device, next_hop::ROUTER_MAC, number, read_tags, vrf};
 use crate::{
     control::{
         fault::Invalid,
+        names::Names,
         text::{Ip, parse_mac, parse_prefix_or_host, parse_station},
     },
     tables::{AddressPair, Role, Rpf},
@@ -44,6 +45,8 @@ pub(crate) struct InterfaceSpec {
     pub(crate) icmp_errors_per_second: u32,
     /// HOST: the fabric interface.
     pub(crate) twin_of: Option<InterfaceId>,
+    /// Sorted, each once.
+    pub(crate) tags: Box<[TagId]>,
 }
 
 /// An address with the length of its subnet; the host's own length where none is known.
@@ -61,7 +64,11 @@ impl FabricAddress {
     }
 }
 
-pub(super) fn read(message: v1::Interface, rules: &Rules) -> Result<InterfaceSpec, Invalid> {
+pub(super) fn read(
+    message: v1::Interface,
+    rules: &Rules,
+    names: &mut Names,
+) -> Result<InterfaceSpec, Invalid> {
     let id = id("id", message.id)?;
     check_name(&message.name)?;
     let role = match v1::Role::try_from(message.role) {
@@ -101,6 +108,10 @@ pub(super) fn read(message: v1::Interface, rules: &Rules) -> Result<InterfaceSpe
         Err(_) => return Err(Invalid::new("rpf", format!("{} is no RPF mode", message.rpf))),
     };
     let twin_of = read_twin(&message, role)?;
+    if role != Role::Virtual && !message.tags.is_empty() {
+        return Err(Invalid::new("tags", "only a VIRTUAL interface has tags"));
+    }
+    let tags = read_tags("tags", &message.tags, names)?;
     Ok(InterfaceSpec {
         id,
         role,
@@ -118,6 +129,7 @@ pub(super) fn read(message: v1::Interface, rules: &Rules) -> Result<InterfaceSpe
             rate => rate,
         },
         twin_of,
+        tags,
         message,
     })
 }

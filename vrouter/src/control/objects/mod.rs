@@ -6,6 +6,7 @@ mod floating_ip;
 mod flow;
 mod interface;
 mod label;
+mod network_policy;
 mod next_hop;
 mod route;
 mod security_group;
@@ -16,6 +17,7 @@ pub(crate) use floating_ip::FloatingIpSpec;
 pub(crate) use flow::{FlowKey, FlowSpec};
 pub(crate) use interface::InterfaceSpec;
 pub(crate) use label::{LabelSpec, Target, VniSpec};
+pub(crate) use network_policy::{MAX_RULES, NetworkPolicySpec};
 pub(crate) use next_hop::{EcmpMember, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
 pub(crate) use route::{Path, RouteKey, RouteSpec};
 pub(crate) use security_group::SecurityGroupSpec;
@@ -25,7 +27,7 @@ pub(crate) use vrf::VrfSpec;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use agent_api::v1::{self, Kind, object};
-use packet::{InterfaceId, NextHopId, VrfId};
+use packet::{InterfaceId, NextHopId, TagId, VrfId};
 
 use super::{fault::Invalid, names::Names};
 
@@ -42,6 +44,7 @@ pub(crate) enum ObjectKey {
     FloatingIp(u32),
     SourceNat(u16),
     Flow(FlowKey),
+    NetworkPolicy(u32),
 }
 
 /// A checked object of any kind but routes, which are too many to be kept this way.
@@ -56,6 +59,7 @@ pub(crate) enum Spec {
     FloatingIp(Arc<FloatingIpSpec>),
     SourceNat(Arc<SourceNatSpec>),
     Flow(FlowSpec),
+    NetworkPolicy(Arc<NetworkPolicySpec>),
 }
 
 /// A field of an object, named only when somebody asks.
@@ -111,7 +115,7 @@ pub(crate) fn read(
             (ObjectKey::Vrf(spec.id), Spec::Vrf(Arc::new(spec)))
         }
         O::Interface(interface) => {
-            let spec = interface::read(interface.clone(), rules)?;
+            let spec = interface::read(interface.clone(), rules, names)?;
             (ObjectKey::Interface(spec.id), Spec::Interface(Arc::new(spec)))
         }
         O::NextHop(next_hop) => {
@@ -142,6 +146,10 @@ pub(crate) fn read(
             let spec = flow::read(pinned)?;
             (ObjectKey::Flow(spec.key), Spec::Flow(spec))
         }
+        O::NetworkPolicy(policy) => {
+            let spec = network_policy::read(policy.clone(), names)?;
+            (ObjectKey::NetworkPolicy(spec.policy.id), Spec::NetworkPolicy(Arc::new(spec)))
+        }
     };
     Ok(Read::Object(key, spec))
 }
@@ -160,6 +168,7 @@ pub(crate) fn read_key(key: &v1::key::Key, owner: &str, names: &mut Names) -> Re
         K::FloatingIp(id) => ObjectKey::FloatingIp(*id),
         K::SourceNat(id) => ObjectKey::SourceNat(source_nat::id("source_nat", *id)?),
         K::Flow(flow) => ObjectKey::Flow(flow::read_key(flow)?),
+        K::NetworkPolicy(id) => ObjectKey::NetworkPolicy(*id),
     })
 }
 
@@ -177,6 +186,7 @@ impl ObjectKey {
             Self::FloatingIp(_) => Kind::FloatingIp,
             Self::SourceNat(_) => Kind::SourceNat,
             Self::Flow(_) => Kind::Flow,
+            Self::NetworkPolicy(_) => Kind::NetworkPolicy,
         }
     }
 
@@ -193,6 +203,7 @@ impl ObjectKey {
             Kind::FloatingIp => Self::FloatingIp(0),
             Kind::SourceNat => Self::SourceNat(0),
             Kind::Flow => Self::Flow(FlowKey::LOWEST),
+            Kind::NetworkPolicy => Self::NetworkPolicy(0),
         })
     }
 
@@ -210,6 +221,7 @@ impl ObjectKey {
             Self::FloatingIp(id) => K::FloatingIp(id),
             Self::SourceNat(id) => K::SourceNat(id.into()),
             Self::Flow(flow) => K::Flow(flow.to_api()),
+            Self::NetworkPolicy(id) => K::NetworkPolicy(id),
         };
         v1::Key { key: Some(key) }
     }
@@ -228,13 +240,14 @@ impl Spec {
             Self::FloatingIp(spec) => spec.message.clone().into(),
             Self::SourceNat(spec) => spec.message.clone().into(),
             Self::Flow(spec) => spec.to_api().into(),
+            Self::NetworkPolicy(spec) => spec.message.clone().into(),
         }
     }
 
     /// Calls `visit` for each object this one refers to.
     pub(crate) fn references(&self, mut visit: impl FnMut(ObjectKey, Field)) {
         match self {
-            Self::Vrf(_) => {}
+            Self::Vrf(spec) => spec.references(&mut visit),
             Self::SecurityGroup(spec) => spec.references(&mut visit),
             Self::Interface(spec) => spec.references(&mut visit),
             Self::NextHop(spec) => spec.references(&mut visit),
@@ -243,6 +256,8 @@ impl Spec {
             Self::FloatingIp(spec) => spec.references(&mut visit),
             Self::SourceNat(spec) => spec.references(&mut visit),
             Self::Flow(spec) => visit(ObjectKey::Interface(spec.key.interface), Field::Plain("interface")),
+            // The networks that it names need not be known on this node.
+            Self::NetworkPolicy(_) => {}
         }
     }
 
@@ -260,7 +275,7 @@ impl Spec {
             },
             Self::MplsLabel(spec) => spec.target.vrf(),
             Self::Vni(spec) => spec.target.vrf(),
-            Self::SecurityGroup(_) | Self::Flow(_) => None,
+            Self::SecurityGroup(_) | Self::Flow(_) | Self::NetworkPolicy(_) => None,
         }
     }
 }
@@ -278,6 +293,31 @@ fn check_name(name: &str) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+/// Tags of a workload, interned, sorted, each once.
+fn read_tags(field: &str, texts: &[String], names: &mut Names) -> Result<Box<[TagId]>, Invalid> {
+    if texts.len() > MAX_TAGS {
+        return Err(Invalid::new(field, format!("{} tags; at most {MAX_TAGS} are allowed", texts.len())));
+    }
+    let mut tags = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let invalid = |message: String| Invalid::new(format!("{field}[{index}]"), message);
+        let is_tag =
+            matches!(text.split_once('='), Some((kind, value)) if !kind.is_empty() && !value.is_empty());
+        if !is_tag || text.len() > 255 || text.chars().any(char::is_control) {
+            return Err(invalid(format!("{text:?} is no tag: write kind=value in at most 255 bytes")));
+        }
+        tags.push(
+            names.intern_tag(text).ok_or_else(|| invalid("65536 different tags are known already".into()))?,
+        );
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    Ok(tags.into())
+}
+
+/// Most tags of one workload, route or end of a rule.
+const MAX_TAGS: usize = 64;
 
 /// A number in a range, as the type that holds it.
 fn number<T: TryFrom<u32>>(

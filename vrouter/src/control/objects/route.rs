@@ -4,11 +4,14 @@ use agent_api::v1;
 use nexthop::Prefix;
 use packet::{GroupSetId, NextHopId, VrfId};
 
-use super::{next_hop, number, vrf};
-use crate::control::{
-    fault::Invalid,
-    names::{NameId, Names},
-    text::{Ip, parse_prefix},
+use super::{next_hop, number, read_tags, vrf};
+use crate::{
+    control::{
+        fault::Invalid,
+        names::{NameId, Names},
+        text::{Ip, parse_prefix},
+    },
+    tables::Membership,
 };
 
 /// Names one path: a prefix of a VRF by one origin. Paths of one prefix are neighbours in this order.
@@ -26,8 +29,7 @@ pub(crate) struct RouteSpec {
     /// 0 = the next hop's own.
     pub(crate) label: u32,
     pub(crate) preference: u32,
-    /// Sorted, each once.
-    pub(crate) groups: Vec<u32>,
+    pub(crate) membership: Membership,
 }
 
 /// One path as it is kept.
@@ -37,7 +39,7 @@ pub(crate) struct Path {
     /// 0 = the next hop's own.
     pub(crate) label: u32,
     pub(crate) preference: u32,
-    pub(crate) groups: GroupSetId,
+    pub(crate) membership: GroupSetId,
     pub(crate) owner: NameId,
     /// The owner's replay in which it was last written.
     pub(crate) mark: u32,
@@ -75,7 +77,13 @@ pub(super) fn read(
         let message = format!("{} groups; at most {MAX_GROUPS} are allowed", groups.len());
         return Err(Invalid::new("security_groups", message));
     }
-    Ok((key, RouteSpec { next_hop, label, preference, groups }))
+    let network = match message.network {
+        0 => None,
+        id => Some(vrf::id("network", id)?).filter(|&network| network != key.vrf),
+    };
+    let tags = read_tags("tags", &message.tags, names)?;
+    let membership = Membership { groups: groups.into(), network, tags };
+    Ok((key, RouteSpec { next_hop, label, preference, membership }))
 }
 
 /// Most groups of one route.
@@ -126,7 +134,9 @@ impl RouteKey {
 
 impl Path {
     /// As the API shows it.
-    pub(crate) fn to_api(self, key: RouteKey, groups: &[u32], names: &Names) -> v1::Object {
+    pub(crate) fn to_api(self, key: RouteKey, membership: Option<&Membership>, names: &Names) -> v1::Object {
+        let nobody = Membership::default();
+        let Membership { groups, network, tags } = membership.unwrap_or(&nobody);
         v1::Route {
             vrf: key.vrf.0.into(),
             prefix: key.network.to_string(),
@@ -135,6 +145,8 @@ impl Path {
             label: self.label,
             preference: self.preference,
             security_groups: groups.to_vec(),
+            network: network.map_or(0, |network| network.0.into()),
+            tags: tags.iter().map(|&tag| names.tag(tag).to_owned()).collect(),
         }
         .into()
     }

@@ -55,8 +55,8 @@ fn read_rule(rule: &v1::SecurityGroupRule) -> Result<Rule, Invalid> {
         Err(_) => return Err(Invalid::new("ether_type", format!("{} is no ether type", rule.ether_type))),
     };
     let protocol = number("protocol", rule.protocol, 0..=255)?;
-    let ports = rule.ports.as_ref().map(|ports| read_ports(ports, protocol)).transpose()?;
-    let icmp = rule.icmp.as_ref().map(|icmp| read_icmp(icmp, protocol)).transpose()?;
+    let ports = rule.ports.map(|ports| read_ports("ports", ports, protocol)).transpose()?;
+    let icmp = rule.icmp.map(|icmp| read_icmp(icmp, protocol)).transpose()?;
     if ports.is_some() && icmp.is_some() {
         return Err(Invalid::new("icmp", "a packet has either ports or an ICMP type"));
     }
@@ -79,19 +79,19 @@ fn read_prefix(text: &str, family: Family) -> Result<Remote, Invalid> {
     Ok(Remote::Prefix { address: prefix.address(), length: prefix.length(), v6 })
 }
 
-fn read_ports(ports: &v1::PortRange, protocol: u8) -> Result<(u16, u16), Invalid> {
+pub(super) fn read_ports(field: &str, ports: v1::PortRange, protocol: u8) -> Result<(u16, u16), Invalid> {
     if !matches!(protocol, 0 | 6 | 17 | 132) {
-        return Err(Invalid::new("ports", format!("protocol {protocol} has no ports: 6, 17 and 132 have")));
+        return Err(Invalid::new(field, format!("protocol {protocol} has no ports: 6, 17 and 132 have")));
     }
-    let first = number("ports.first", ports.first, 0..=65_535)?;
-    let last = number("ports.last", ports.last, 0..=65_535)?;
+    let first = number(&format!("{field}.first"), ports.first, 0..=65_535)?;
+    let last = number(&format!("{field}.last"), ports.last, 0..=65_535)?;
     if first > last {
-        return Err(Invalid::new("ports.first", format!("{first} is above ports.last {last}")));
+        return Err(Invalid::new(format!("{field}.first"), format!("{first} is above {field}.last {last}")));
     }
     Ok((first, last))
 }
 
-fn read_icmp(icmp: &v1::IcmpMatch, protocol: u8) -> Result<IcmpMatch, Invalid> {
+pub(super) fn read_icmp(icmp: v1::IcmpMatch, protocol: u8) -> Result<IcmpMatch, Invalid> {
     if !matches!(protocol, 0 | 1 | 58) {
         return Err(Invalid::new("icmp", format!("protocol {protocol} has no ICMP type: 1 and 58 have")));
     }

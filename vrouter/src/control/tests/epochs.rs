@@ -189,3 +189,30 @@ fn an_interface_or_vrf_that_comes_again_is_new() {
     assert_eq!(raised(&mut bench, &both), (vec![3, 4], vec![2]));
     assert_eq!(u64::from(bench.tables().vrf_epoch(VrfId(2))), bench.tables().generation);
 }
+
+#[test]
+fn a_network_policy_raises_the_networks_that_are_bound_to_it() {
+    let mut bench = Bench::node();
+    let policy = |action: &str| format!("- network_policy: {{id: 5, rules: [{{id: 1, action: {action}}}]}}");
+    assert_eq!(raised(&mut bench, &policy("PASS")), (vec![], vec![]), "nobody is bound");
+    bench.put("- interface: {id: 9, name: vm9, role: VIRTUAL, vrf: 2, mac: '02:00:00:00:01:09', device: {'null': {}}}");
+    assert!(!bench.interface(9).needs_flow());
+    let bound = "- vrf: {id: 2, name: blue, network_policies: [5]}";
+    assert_eq!(raised(&mut bench, bound), (vec![4, 9], vec![2]), "its workloads need the flow stage now");
+    assert!(bench.interface(9).needs_flow() && !bench.interface(1).needs_flow());
+    assert_eq!(raised(&mut bench, &policy("DENY")), (vec![], vec![2]));
+    assert_eq!(raised(&mut bench, "- vrf: {id: 2, name: azure, network_policies: [5]}"), (vec![], vec![]));
+    assert_eq!(raised(&mut bench, "- vrf: {id: 2, name: azure}"), (vec![4, 9], vec![2]));
+    assert!(!bench.interface(9).needs_flow());
+}
+
+#[test]
+fn tags_and_the_network_of_a_route_raise_its_vrf() {
+    let mut bench = Bench::node();
+    let route = |more: &str| format!("- route: {{vrf: 1, prefix: '10.9.0.0/16', next_hop: 20{more}}}");
+    bench.put(&route(""));
+    assert_eq!(raised(&mut bench, &route(", network: 1")), (vec![], vec![]), "it is in that network");
+    assert_eq!(raised(&mut bench, &route(", network: 2")), (vec![], vec![1]));
+    assert_eq!(raised(&mut bench, &route(", network: 2, tags: [tier=web]")), (vec![], vec![1]));
+    assert_eq!(raised(&mut bench, &route(", network: 2, tags: [tier=db]")), (vec![], vec![1]));
+}

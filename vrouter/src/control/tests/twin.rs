@@ -4,11 +4,13 @@
 use std::fmt::Write as _;
 
 use agent_api::v1::{object::Object as O, operation::Operation};
+use flow::policy::network::{self, End};
 use flow::policy::{Direction, Query};
+use packet::TagId;
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::{EcmpLeaf, NextHop};
+use crate::tables::{EcmpLeaf, Membership, NextHop};
 
 /// What there is to begin with, so that most of what follows is accepted.
 const WORLD: &str = r#"
@@ -17,6 +19,8 @@ const WORLD: &str = r#"
 - vrf: {id: 2, name: vrf2}
 - security_group: {id: 1}
 - security_group: {id: 2}
+- network_policy: {id: 1}
+- network_policy: {id: 2}
 - interface: {id: 1, name: if1, role: FABRIC, mac: "02:00:00:00:00:01", addresses: ["10.1.0.1/24"], device: {"null": {}}}
 - interface: {id: 2, name: if2, role: FABRIC, mac: "02:00:00:00:00:02", addresses: ["10.2.0.2/24"], device: {"null": {}}}
 - interface: {id: 3, name: if3, role: VIRTUAL, vrf: 1, mac: "02:00:00:00:00:03", addresses: ["10.1.1.1"], device: {"null": {}}}
@@ -32,9 +36,10 @@ fn object() -> impl Strategy<Value = v1::Object> {
     let interface_id = 1..5_u32;
     let next_hop_id = 1..8_u32;
     prop_oneof![
-        2 => (vrf.clone(), 0..5_u32).prop_map(|(id, name)| O::Vrf(v1::Vrf {
-            id, name: format!("vrf{name}"), ..Default::default()
-        })),
+        3 => (vrf.clone(), 0..5_u32, prop::collection::btree_set(1..4_u32, 0..3)).prop_map(|(id, name, policies)| {
+            let network_policies = policies.into_iter().collect();
+            O::Vrf(v1::Vrf { id, name: format!("vrf{name}"), network_policies, ..Default::default() })
+        }),
         4 => (interface_id.clone(), any::<bool>(), vrf.clone(), 1..4_u8, groups.clone()).prop_map(interface),
         6 => (next_hop_id.clone(), kind(), 0..3_u32).prop_map(|(id, kind, mtu)| O::NextHop(v1::NextHop {
             id, kind: Some(kind), mtu: [0, 1400, 9000][mtu as usize]
@@ -48,6 +53,8 @@ fn object() -> impl Strategy<Value = v1::Object> {
                 label: [0, 40, 41][label as usize],
                 preference: 100 + origin * 7 % 5,
                 security_groups,
+                network: origin * u32::from(net),
+                tags: if label == 1 { vec!["tier=web".into()] } else { Vec::new() },
             })
         ),
         1 => (16..19_u32, next_hop_id.clone()).prop_map(|(label, id)| O::MplsLabel(v1::MplsLabel {
@@ -68,6 +75,16 @@ fn object() -> impl Strategy<Value = v1::Object> {
                 ..Default::default()
             }],
         })),
+        2 => (1..4_u32, 0..4_u32, any::<bool>(), 1..4_i32).prop_map(|(id, network, mirror, action)| {
+            let end = match network {
+                0 => v1::PolicyEnd { tags: vec!["tier=web".into()], end: None },
+                id => v1::PolicyEnd { end: Some(v1::policy_end::End::Network(id)), tags: Vec::new() },
+            };
+            let rule = v1::NetworkPolicyRule {
+                id: 1, source: Some(end), action, bidirectional: mirror, ..Default::default()
+            };
+            O::NetworkPolicy(v1::NetworkPolicy { id, name: String::new(), rules: vec![rule] })
+        }),
         2 => (1..4_u32, vrf, prop::collection::vec(interface_id.clone(), 0..3)).prop_map(
             |(id, vrf, interfaces)| O::FloatingIp(v1::FloatingIp {
                 id, address: format!("10.40.0.{id}"), vrf, interfaces, ..Default::default()
@@ -137,6 +154,24 @@ fn kind() -> impl Strategy<Value = v1::next_hop::Kind> {
 /// Everything that forwards, as text: without the numbers that history gives out.
 fn image(tables: &Tables) -> String {
     let mut text = String::new();
+    for (vrf, policy) in tables.network_policies.iter() {
+        let answers = (0..16_u16).map(|n| {
+            let tags: &[TagId] = if n & 8 == 0 { &[] } else { &[TagId(0)] };
+            let end = |network| End { address: [9; 16], network: VrfId(network), tags };
+            let answer = policy.decide(&network::Query {
+                v6: false,
+                source: end(n & 3),
+                destination: end(n >> 1 & 2),
+                protocol: 6,
+                source_port: 1,
+                destination_port: 2,
+                icmp_type: 0,
+                icmp_code: 0,
+            });
+            (answer.action, answer.rule.map(|rule| rule.to_string()))
+        });
+        let _ = writeln!(text, "policies of {vrf}: {:?}", answers.collect::<Vec<_>>());
+    }
     for (_, row) in tables.interfaces.iter() {
         let passes = [80, 81].map(|dst_port| {
             [&[][..], &[1], &[2], &[3]].map(|remote_groups| {
@@ -156,7 +191,7 @@ fn image(tables: &Tables) -> String {
         });
         let _ = writeln!(
             text,
-            "{} {:?} {} {:?} {:?} {:?} {:?} {:?} {}",
+            "{} {:?} {} {:?} {:?} {:?} {:?} {:?} {} {}",
             row.id,
             row.role,
             row.vrf,
@@ -165,7 +200,8 @@ fn image(tables: &Tables) -> String {
             row.floating_ips,
             row.pins,
             passes,
-            row.delivery
+            row.delivery,
+            row.needs_flow
         );
     }
     for (id, row) in tables.next_hops.iter() {
@@ -196,8 +232,9 @@ fn image(tables: &Tables) -> String {
         for address in ["10.1.0.9", "10.9.1.1", "10.9.1.2", "10.9.2.1", "10.2.0.1", "10.40.0.1"] {
             let ip: std::net::Ipv4Addr = address.parse().unwrap();
             let found = tables.vrfs.lookup4(vrf, ip.to_bits());
-            let found =
-                found.map(|found| (found.next_hop(), found.label(), tables.group_set(found.groups())));
+            let found = found.map(|found| {
+                (found.next_hop(), found.label(), tables.membership(found.groups()).map(tagged))
+            });
             let _ = write!(text, " {found:?}");
         }
         text.push('\n');
@@ -206,6 +243,11 @@ fn image(tables: &Tables) -> String {
     let vnis: Vec<_> = tables.vnis.iter_from(packet::Label(0)).collect();
     let _ = writeln!(text, "{labels:?} {vnis:?}");
     text
+}
+
+/// There is one tag, and so it has one number.
+fn tagged(membership: &Membership) -> (&[u32], Option<VrfId>, usize) {
+    (&membership.groups, membership.network, membership.tags.len())
 }
 
 /// All living objects of the controller.

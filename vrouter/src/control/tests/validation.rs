@@ -9,6 +9,64 @@ const BAD: &[(&str, u32, &str)] = &[
     ("vrf: {id: 9}", 3, "name"),
     ("vrf: {id: 9, name: x, vni: 16777216}", 3, "vni"),
     ("vrf: {id: 9, name: red}", 9, "name"),
+    ("vrf: {id: 9, name: x, network_policies: [0]}", 3, "network_policies[0]"),
+    ("vrf: {id: 9, name: x, network_policies: [1, 1]}", 3, "network_policies[1]"),
+    ("vrf: {id: 9, name: x, network_policies: [77]}", 9, "network_policies[0]"),
+    // network policy
+    ("network_policy: {id: 0}", 3, "id"),
+    ("network_policy: {id: 9, rules: [{id: 1}]}", 3, "rules[0].action"),
+    ("network_policy: {id: 9, rules: [{id: 1, action: PASS}, {id: 1, action: DENY}]}", 3, "rules[1].id"),
+    ("network_policy: {id: 9, rules: [{id: 1, action: PASS, protocol: 256}]}", 3, "rules[0].protocol"),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, protocol: 1, source_ports: {first: 1, last: 2}}]}",
+        3,
+        "rules[0].source_ports",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, destination_ports: {first: 2, last: 1}}]}",
+        3,
+        "rules[0].destination_ports.first",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, destination_ports: {first: 1, last: 65536}}]}",
+        3,
+        "rules[0].destination_ports.last",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, protocol: 6, icmp: {type: 8}}]}",
+        3,
+        "rules[0].icmp",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, icmp: {type: 8}, source_ports: {first: 1, last: 1}}]}",
+        3,
+        "rules[0].icmp",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, source: {network: 65536}}]}",
+        3,
+        "rules[0].source.network",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, destination: {prefix: '10.0.0.1/8'}}]}",
+        3,
+        "rules[0].destination.prefix",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, source: {prefix: '10.0.0.0/8'}, destination: {prefix: '::/0'}}]}",
+        3,
+        "rules[0].destination.prefix",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, source: {tags: ['tier=web', 'web']}}]}",
+        3,
+        "rules[0].source.tags[1]",
+    ),
+    (
+        "network_policy: {id: 9, rules: [{id: 1, action: PASS, source: {tags: ['tier=web'], network: 1}}]}",
+        3,
+        "rules[0].source.tags",
+    ),
     // interface
     ("interface: {id: 0, name: x, role: VIRTUAL, device: {'null': {}}}", 3, "id"),
     ("interface: {id: 65536, name: x, role: VIRTUAL, device: {'null': {}}}", 3, "id"),
@@ -224,7 +282,15 @@ const BAD: &[(&str, u32, &str)] = &[
     ),
     ("next_hop: {id: 9, ecmp: {members: [{next_hop: 9, weight: 1}]}}", 9, "ecmp.members[0].next_hop"),
     ("next_hop: {id: 9, vrf: {vrf: 77}}", 9, "vrf.vrf"),
+    (
+        "interface: {id: 9, name: x, role: VIRTUAL, mac: '02:00:00:00:00:09', tags: ['tier=web', 'tier='], device: {'null': {}}}",
+        3,
+        "tags[1]",
+    ),
+    ("interface: {id: 9, name: x, role: FABRIC, tags: ['tier=web'], device: {'null': {}}}", 3, "tags"),
     // route
+    ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, network: 65536}", 3, "network"),
+    ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, tags: ['=web']}", 3, "tags[0]"),
     ("route: {vrf: 70000, prefix: '10.0.0.0/8', next_hop: 10}", 3, "vrf"),
     ("route: {vrf: 77, prefix: '10.0.0.0/8', next_hop: 10}", 9, "vrf"),
     ("route: {vrf: 1, prefix: '10.0.0.1/8', next_hop: 10}", 3, "prefix"),
@@ -449,4 +515,22 @@ fn a_key_that_nobody_can_have_is_refused_too() {
             bench.apply_as("controller", v1::Batch { operations: vec![operation], ..v1::Batch::default() });
         assert_eq!(refusal(&result), (3, String::new(), "operations[0]"));
     }
+}
+
+#[test]
+fn the_rules_of_all_policies_of_a_network_are_one_list_of_limited_length() {
+    let mut bench = Bench::node();
+    let policy = |id: u32, rules: u32| {
+        let rules: Vec<_> = (1..=rules).map(|rule| format!("{{id: {rule}, action: PASS}}")).collect();
+        format!("- network_policy: {{id: {id}, rules: [{}]}}\n", rules.join(", "))
+    };
+    bench.put(&(policy(1, 4096) + &policy(2, 0) + "- vrf: {id: 1, name: red, network_policies: [1, 2]}"));
+    let result = bench.try_put(&policy(2, 1));
+    assert_eq!(refusal(&result), (9, "vrf 1".to_owned(), "network_policies"), "{}", result.message);
+    let result = bench.try_put(&policy(3, 4097));
+    assert_eq!(refusal(&result), (3, "network_policy 3".to_owned(), "rules"));
+    let result = bench.try_delete("- network_policy: {id: 2}");
+    assert_eq!(refusal(&result), (9, "network_policy 2".to_owned(), ""), "it is bound");
+    bench.put("- vrf: {id: 1, name: red}");
+    bench.delete("- network_policy: {id: 2}\n- network_policy: {id: 1}");
 }
