@@ -7,6 +7,8 @@
 pub mod cases;
 pub mod clock;
 pub mod frames;
+pub mod load;
+pub mod memory;
 pub mod node;
 pub mod order;
 pub mod record;

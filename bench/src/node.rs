@@ -217,6 +217,20 @@ impl<B: PacketBuf> Worker<B> {
         self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
     }
 
+    /// The same with other ports.
+    #[inline]
+    pub fn run_to(
+        &mut self,
+        interface: InterfaceId,
+        burst: &mut ArrayVec<B, BURST>,
+        ports: &mut impl Ports<B>,
+    ) {
+        let tables = self.reader.refresh();
+        let cx = Context { tables, flows: &self.flows, now: self.now };
+        self.datapath.run(&cx, interface, burst, ports);
+        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut Unheard);
+    }
+
     /// Nothing to do: the newest generation, what is due between bursts.
     #[inline]
     pub fn idle(&mut self) {

@@ -127,6 +127,12 @@ impl<B: PacketBuf> World<B> {
         &mut self.worker
     }
 
+    /// Its worker alone.
+    #[must_use]
+    pub fn into_worker(self) -> Worker<B> {
+        self.worker
+    }
+
     /// Its node.
     pub fn node(&mut self) -> &mut Node {
         &mut self.node

@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bench::cases::{self, BASE_NAME, Case};
 use bench::clock::{BLOCK, blocks};
+use bench::memory;
 use bench::node::Ring;
 use bench::record::{Record, Recorder};
 use bench::world::World;
 use clap::Parser;
 use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig};
-use packet::PacketBuf;
 use vrouter::datapath::BURST;
 
 /// The pipeline in ticks per packet.
@@ -66,10 +66,7 @@ fn main() -> Result<()> {
     let count = options.ring.next_power_of_two() as u32 * 8 - 1;
     let pool =
         Mempool::new(&eal, &MempoolConfig { name: "bench".into(), count, data_room: 2048, cache: 256 })?;
-    let ring = || {
-        let pool = pool.clone();
-        Ring::<Mbuf>::new(options.ring, move || pool.alloc().map(zeroed))
-    };
+    let ring = || memory::ring(&pool, options.ring);
     let wanted = |name: &str| {
         let is = |case: &String| {
             name.strip_prefix(case.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -152,14 +149,4 @@ fn net(world: &mut World<Mbuf>, drill: &mut bench::world::Drill, time: Duration,
     let full = blocks(time, most, || world.step(drill)).median;
     let empty = blocks(time / 8, usize::MAX, || world.step_empty(drill)).median;
     (full - empty, empty)
-}
-
-/// An empty buffer whose bytes are zero.
-fn zeroed(mut buf: Mbuf) -> Mbuf {
-    let room = buf.tailroom();
-    if buf.grow_back(room) {
-        buf.data_mut().fill(0);
-        buf.truncate(0);
-    }
-    buf
 }
