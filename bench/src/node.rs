@@ -228,7 +228,7 @@ impl<B: PacketBuf> Worker<B> {
         let tables = self.reader.refresh();
         let cx = Context { tables, flows: &self.flows, now: self.now };
         self.datapath.run(&cx, interface, burst, ports);
-        self.datapath.housekeeping(&self.flows, &self.boundaries, &mut Unheard);
+        self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut Unheard);
     }
 
     /// Nothing to do: the newest generation, what is due between bursts.
