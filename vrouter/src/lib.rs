@@ -8,6 +8,7 @@ pub mod control;
 pub mod datapath;
 #[cfg(feature = "dpdk")]
 pub mod port;
+pub mod services;
 pub mod simulator;
 pub mod tables;
 pub mod worker;

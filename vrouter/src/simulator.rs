@@ -219,9 +219,9 @@ impl Simulator {
         self.datapath.release(&cx, &mut self.wire);
     }
 
-    /// Events for the control thread, oldest first.
+    /// Events for the control thread and the services thread, oldest first of each.
     pub fn events(&mut self) -> impl Iterator<Item = Event<Frame>> + '_ {
-        std::iter::from_fn(|| self.events.pop())
+        std::iter::from_fn(|| self.events.pop().or_else(|| self.events.pop_request()))
     }
 
     /// Takes the frames that left: interface and frame, in order.

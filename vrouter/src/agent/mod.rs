@@ -29,6 +29,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     control::{Code, Fault, Topics, thread::Handle},
     datapath::{DropSample, Explanation, WorkerCounters},
+    services::ServiceCounters,
     tables::Tables,
 };
 
@@ -55,6 +56,10 @@ pub trait Dataplane: Send + Sync + 'static {
     fn flows(&self) -> Option<Arc<FlowTable>>;
     /// What would happen to a frame, changing nothing; `None` without memory for it.
     fn explain(&self, tables: &Tables, interface: InterfaceId, frame: &[u8]) -> Option<Explanation>;
+    /// What became of what workloads asked; `None` where nothing is served.
+    fn services(&self) -> Option<Arc<ServiceCounters>> {
+        None
+    }
     /// Takes the sampled drops that nobody has taken yet.
     fn take_samples(&self, sample: &mut dyn FnMut(WorkerId, DropSample));
     /// The workers' clock now, in milliseconds.

@@ -6,6 +6,7 @@ use packet::{DropReason, InterfaceId};
 use super::{Agent, WorkerReport, status};
 use crate::{
     datapath::Accounting,
+    services::Outcome,
     tables::{Interface, Tables},
 };
 
@@ -13,7 +14,7 @@ pub(super) async fn stats(
     agent: &Agent,
     request: v1::StatsRequest,
 ) -> Result<v1::StatsResponse, tonic::Status> {
-    let all = !(request.interfaces || request.drops || request.workers || request.tables);
+    let all = !(request.interfaces || request.drops || request.workers || request.tables || request.services);
     let tables = agent.control.tables();
     let workers = agent.dataplane.workers();
     let mut accounting = Accounting::default();
@@ -47,7 +48,15 @@ pub(super) async fn stats(
             });
         }
     }
+    if all || request.services {
+        let counted = agent.dataplane.services();
+        response.services = counted.iter().flat_map(|counters| counters.iter()).map(service).collect();
+    }
     Ok(response)
+}
+
+fn service((outcome, packets): (Outcome, u64)) -> v1::ServiceStats {
+    v1::ServiceStats { outcome: outcome.name().to_owned(), help: outcome.help().to_owned(), packets }
 }
 
 fn rows(tables: &Tables) -> impl Iterator<Item = &Interface> {

@@ -13,6 +13,7 @@ use crate::datapath::{
     Context, DropSample, EventQueue, Explanation, Memory, MemoryOf, Now, WorkerCounters, explain,
 };
 use crate::port::{Assignments, Dpdk};
+use crate::services::ServiceCounters;
 use crate::tables::Tables;
 use crate::worker::{Clock, Command, Mailbox};
 
@@ -29,6 +30,7 @@ pub(super) struct View {
     pub(super) workers: Vec<Seen>,
     pub(super) flows: Arc<FlowTable>,
     pub(super) assignments: Arc<Assignments>,
+    pub(super) services: Arc<ServiceCounters>,
     pub(super) seed: u64,
     pub(super) clock: Clock,
 }
@@ -69,6 +71,10 @@ impl Dataplane for View {
 
     fn flows(&self) -> Option<Arc<FlowTable>> {
         Some(Arc::clone(&self.flows))
+    }
+
+    fn services(&self) -> Option<Arc<ServiceCounters>> {
+        Some(Arc::clone(&self.services))
     }
 
     fn explain(&self, tables: &Tables, interface: InterfaceId, frame: &[u8]) -> Option<Explanation> {

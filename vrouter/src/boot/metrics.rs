@@ -73,6 +73,14 @@ fn text(stats: &StatsResponse, workers: &[WorkerReport]) -> String {
         let labels: [(&str, &dyn Display); 2] = [("reason", &drop.reason), ("interface", &drop.interface)];
         page.value("dropped_packets_total", &labels, drop.packets);
     }
+    page.head(
+        "service_outcomes_total",
+        "counter",
+        "What became of what workloads asked of DHCP, RA and DNS.",
+    );
+    for service in &stats.services {
+        page.value("service_outcomes_total", &[("outcome", &service.outcome)], service.packets);
+    }
     for (name, kind, help, value) in INTERFACE {
         page.head(name, kind, help);
         for interface in &stats.interfaces {

@@ -1,5 +1,6 @@
 //! The threads that forward and those that serve them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -17,6 +18,7 @@ use crate::control::thread::ControlThread;
 use crate::control::{Control, Limits, Settings};
 use crate::datapath::{Datapath, DatapathConfig, EventQueue, WorkerCounters};
 use crate::port::{Allowed, Dpdk, DpdkPorts, Pool};
+use crate::services::{ServiceCounters, Services, ServicesThread, of_this_node};
 use crate::worker::{Ageing, AgeingThread, Clock, Crew, Parts};
 
 /// Events that one worker may be ahead of the control thread.
@@ -27,6 +29,7 @@ const SAMPLES: usize = 1024;
 /// All threads. The order of the fields is that of their end: the control thread takes the devices back from
 /// the workers.
 pub(super) struct Process {
+    _services: ServicesThread,
     pub(super) control: ControlThread,
     _ageing: AgeingThread,
     _workers: WorkerThreads<FlowLog>,
@@ -66,9 +69,15 @@ impl Process {
         let boundaries = control.boundaries();
         let ageing_reader = readers.pop().context("no reader for the ageing thread")?;
 
-        let events = seen.iter().map(|seen| Arc::clone(&seen.events)).collect();
-        let crew = Crew::<Dpdk>::new(mailboxes, events, Pool(pool.clone()));
-        let control = ControlThread::start(control, crew).context("the control thread cannot be started")?;
+        let events: Vec<_> = seen.iter().map(|seen| Arc::clone(&seen.events)).collect();
+        let crew = || Crew::<Dpdk>::new(mailboxes.clone(), events.clone(), Pool(pool.clone()));
+        let control =
+            ControlThread::start(control, crew()).context("the control thread cannot be started")?;
+        let served = Arc::<ServiceCounters>::default();
+        let services = Services::new(resolvers(config), Arc::clone(&served));
+        let handle = control.handle().clone();
+        let services = ServicesThread::start(services, crew(), handle)
+            .context("the services thread cannot be started")?;
         let log = FlowLog::new(control.handle().clone());
 
         let mut parts = Vec::with_capacity(places.len());
@@ -102,9 +111,15 @@ impl Process {
             sink: log,
         };
         let ageing = AgeingThread::start(ageing).context("the ageing thread cannot be started")?;
-        let view = Arc::new(View { workers: seen, flows, assignments, seed, clock });
-        Ok(Self { control, _ageing: ageing, _workers: workers, view })
+        let view = Arc::new(View { workers: seen, flows, assignments, services: served, seed, clock });
+        Ok(Self { _services: services, control, _ageing: ageing, _workers: workers, view })
     }
+}
+
+/// Where names are asked for interfaces that do not say.
+fn resolvers(config: &Config) -> Vec<SocketAddr> {
+    let named: Vec<_> = config.services.resolvers.iter().map(|resolver| resolver.0).collect();
+    if named.is_empty() { of_this_node() } else { named }
 }
 
 /// What others see of a worker, before it is there.

@@ -18,7 +18,7 @@ pub use settings::{
     Agent, ClassName, Config, Devices, Flows, Log, Memory, Objects, Setting, Tables, Timeouts, Workers,
     settings,
 };
-pub use values::{Listen, MaybeAddress, MemoryMode, Poll, Seed};
+pub use values::{Listen, MaybeAddress, MemoryMode, Poll, Resolver, Seed};
 
 /// Where the file is unless told otherwise.
 pub const DEFAULT_FILE: &str = "/etc/vrouter/vrouter.toml";

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use flow::TimeoutClass;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Listen, MaybeAddress, MemoryMode, Poll, Seed};
+use super::values::{Listen, MaybeAddress, MemoryMode, Poll, Resolver, Seed};
 
 /// One setting as the environment and the command line know it.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ macro_rules! plain_text {
     };
 }
 
-plain_text!(String PathBuf Listen MaybeAddress MemoryMode Poll Seed);
+plain_text!(String PathBuf Listen MaybeAddress MemoryMode Poll Resolver Seed);
 
 /// Lists are separated by commas; an empty text is an empty list.
 impl<T: Text> Text for Vec<T> {
@@ -194,6 +194,12 @@ sections! {
         ipv6_sessions: u32 = 32_768,
         /// What keys the hashes: random, or a number where tests compare bytes.
         entropy_seed: Seed = Seed::Random,
+    }
+    /// What is served to workloads: DHCP, router advertisements, DNS. The rest is each interface's own configuration.
+    services Services {
+        /// Resolvers that workloads' queries go to if their interface names none: addresses, or address:port.
+        /// Empty = the nameservers of /etc/resolv.conf, read at start.
+        resolvers: Vec<Resolver> = vec![],
     }
     /// Limits of the tables that controllers fill; a batch that exceeds one is refused by name.
     tables Tables {

@@ -35,7 +35,7 @@ impl Punts {
     }
 
     /// Hands a packet to everybody who listens to its class.
-    pub(super) fn tell(&self, class: &str, interface: InterfaceId, frame: &[u8]) {
+    pub(crate) fn tell(&self, class: &str, interface: InterfaceId, frame: &[u8]) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|listener| !listener.sender.is_closed());
         for listener in listeners.iter() {

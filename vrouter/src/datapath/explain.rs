@@ -282,7 +282,7 @@ fn conclude(cx: &Context<'_>, story: &mut Explanation, ran: &Datapath<MemoryBuf>
         ("dropped", None) => format!("dropped as {}", story.reason),
         ("consumed", Some(row)) => format!("answered on {}", row.name),
         ("held", _) => "waits for its neighbour to be resolved".to_owned(),
-        ("punted", _) => format!("handed to the control thread, class {}", story.reason),
+        ("punted", _) => format!("handed up, class {}", story.reason),
         (_, Some(row)) => format!("leaves by interface {} ({})", row.id, row.name),
         (verdict, None) => verdict.to_owned(),
     };
@@ -291,7 +291,7 @@ fn conclude(cx: &Context<'_>, story: &mut Explanation, ran: &Datapath<MemoryBuf>
 }
 
 fn punt_class(ran: &Datapath<MemoryBuf>) -> &'static str {
-    match ran.events.pop() {
+    match ran.events.pop().or_else(|| ran.events.pop_request()) {
         Some(Event::Punt { class, .. }) => class.name(),
         _ => "",
     }

@@ -3,7 +3,7 @@
 use packet::encap::{EthernetHeader, push_ethernet};
 use packet::icmp::{self, IcmpError};
 use packet::protocol::ip;
-use packet::{DropReason, PacketBuf};
+use packet::{DropReason, InterfaceId, PacketBuf};
 
 use super::burst::{Origin, Verdict};
 use super::event::PuntClass;
@@ -33,8 +33,6 @@ impl Bucket {
     }
 }
 
-/// Packets punted per second, class and worker.
-const PUNTS_PER_SECOND: u32 = 2_000;
 /// Drops sampled per second and worker.
 const SAMPLES_PER_SECOND: u32 = 1_000;
 
@@ -43,6 +41,8 @@ const SAMPLES_PER_SECOND: u32 = 1_000;
 pub(super) struct Limiter {
     /// Per interface; a hash collision shares a bucket.
     errors: Box<[Bucket; 1024]>,
+    /// Of classes that have a limit per interface: a bucket per interface, shared on a hash collision.
+    shares: [Option<Box<[Bucket; 1024]>>; PuntClass::ALL.len()],
     punts: [Bucket; PuntClass::ALL.len()],
     samples: Bucket,
 }
@@ -53,13 +53,19 @@ impl Limiter {
         let full = |tokens| Bucket { tokens, filled_at: 0 };
         Self {
             errors: Box::new([full(u32::MAX); 1024]),
-            punts: [full(PUNTS_PER_SECOND); PuntClass::ALL.len()],
+            shares: PuntClass::ALL
+                .map(|class| class.per_interface().map(|rate| Box::new([full(rate); 1024]))),
+            punts: PuntClass::ALL.map(|class| full(class.per_second())),
             samples: full(SAMPLES_PER_SECOND),
         }
     }
 
-    pub(super) fn punt(&mut self, now: Now, class: PuntClass) -> bool {
-        self.punts[class as usize].take(now.milliseconds, PUNTS_PER_SECOND)
+    /// Whether one more packet of an interface may be handed up.
+    pub(super) fn punt(&mut self, now: Now, class: PuntClass, interface: InterfaceId) -> bool {
+        let share = self.shares[class as usize].as_mut().zip(class.per_interface());
+        let fair = share
+            .is_none_or(|(buckets, rate)| buckets[interface.index() % 1024].take(now.milliseconds, rate));
+        fair && self.punts[class as usize].take(now.milliseconds, class.per_second())
     }
 
     pub(super) fn sample(&mut self, now: Now) -> bool {

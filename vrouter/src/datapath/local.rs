@@ -66,11 +66,11 @@ impl<B: PacketBuf> Datapath<B> {
 
     /// Hands a packet to the control thread, within the limit of its class.
     pub(super) fn punt(&mut self, cx: &Context<'_>, i: usize, class: PuntClass) {
-        if !self.limiter.punt(cx.now, class) {
+        let interface = self.burst.slot[i].arrival;
+        if !self.limiter.punt(cx.now, class, interface) {
             return self.burst.end(i, Verdict::Dropped(DropReason::PuntLimit));
         }
         let Some(frame) = self.burst.bufs[i].take() else { return };
-        let interface = self.burst.slot[i].arrival;
         match self.events.push(Event::Punt { class, interface, frame }) {
             Ok(()) => self.burst.end(i, Verdict::Punted),
             Err(event) => {
@@ -102,6 +102,12 @@ fn is_dhcp(meta: &Meta) -> bool {
         && meta.facts.contains(Facts::L4)
 }
 
+/// To another server than us, by a workload that has its address already, DHCP is a packet like any other.
+fn asks_us(interface: &Interface, meta: &Meta) -> bool {
+    let nobody = meta.src == [0; 16];
+    nobody || meta.facts.contains(Facts::MULTICAST) || interface.gateways(meta.is_ipv6()).contains(&meta.dst)
+}
+
 fn one<B: PacketBuf>(
     tables: &Tables,
     interface: &Interface,
@@ -115,7 +121,7 @@ fn one<B: PacketBuf>(
         return about_nd(tables, interface, buf, meta);
     }
     match interface.role {
-        Role::Virtual if is_dhcp(meta) => Ok(Local::Punt(PuntClass::Workload)),
+        Role::Virtual if is_dhcp(meta) && asks_us(interface, meta) => Ok(Local::Punt(PuntClass::Workload)),
         _ if meta.facts.contains(Facts::MULTICAST) => Err(DropReason::MulticastNoRoute),
         _ => Ok(Local::Pass),
     }

@@ -1,13 +1,23 @@
-//! Packets for an address of the vRouter itself: it answers ping, the rest is for the control thread.
+//! Packets for an address of the vRouter itself: it answers ping, names are asked of the services thread, the rest is
+//! for the control thread.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use packet::encap::TunnelTooBig;
-use packet::{DropReason, PacketBuf, icmp};
+use packet::protocol::ip;
+use packet::{DropReason, Facts, Meta, PacketBuf, icmp};
 
 use super::burst::{Origin, Verdict};
 use super::classify::source_mac;
 use super::event::PuntClass;
 use super::forward::{self, Sent};
 use super::{Context, Datapath, walk};
+
+const DNS_PORT: u16 = 53;
+
+fn destination(meta: &Meta) -> IpAddr {
+    if meta.is_ipv6() { Ipv6Addr::from(meta.dst).into() } else { Ipv4Addr::from(meta.dst_v4()).into() }
+}
 
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn receive(&mut self, cx: &Context<'_>, i: usize) {
@@ -16,6 +26,7 @@ impl<B: PacketBuf> Datapath<B> {
                 Some(buf) if TunnelTooBig::read(buf.data(), &self.burst.meta[i]).is_some() => {
                     PuntClass::PathMtu
                 }
+                _ if self.asks_for_names(cx, i) => PuntClass::Dns,
                 _ => PuntClass::Host,
             };
             return self.punt(cx, i, class);
@@ -23,6 +34,18 @@ impl<B: PacketBuf> Datapath<B> {
         if let Err(reason) = self.answer_echo(cx, i) {
             self.burst.end(i, Verdict::Dropped(reason));
         }
+    }
+
+    /// Whether a workload speaks to its service address on the port of DNS.
+    fn asks_for_names(&self, cx: &Context<'_>, i: usize) -> bool {
+        let (slot, meta) = (&self.burst.slot[i], &self.burst.meta[i]);
+        let speaks = slot.origin == Origin::Workload
+            && matches!(meta.protocol, ip::TCP | ip::UDP)
+            && meta.dst_port == DNS_PORT
+            && meta.facts.contains(Facts::L4)
+            && !meta.facts.contains(Facts::FRAGMENT);
+        let services = cx.tables.interface(slot.arrival).and_then(|arrival| arrival.services.as_deref());
+        speaks && services.is_some_and(|services| services.resolves_at(destination(meta)))
     }
 
     /// Turns an echo request into its reply and sends that the way the request came.

@@ -7,7 +7,7 @@ use flow::policy::CompiledPolicy;
 use packet::{Address, DropReason, InterfaceId, NextHopId, PortId, TagId, VrfId};
 use sync::Counter;
 
-use super::{FloatingIp, Pin, PinKey, SourceNat};
+use super::{FloatingIp, HostServices, Pin, PinKey, SourceNat};
 
 /// What stands behind an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,8 @@ pub struct Interface {
     pub pins: Arc<[Pin]>,
     /// VIRTUAL: the lowest interface next hop that delivers here, 0 if there is none.
     pub delivery: NextHopId,
+    /// VIRTUAL: what the vRouter itself serves to the workload.
+    pub services: Option<Arc<HostServices>>,
     /// FABRIC: its HOST twin. HOST: the fabric interface.
     pub twin: Option<InterfaceId>,
     /// The epoch at which groups, rules, membership or floating IPs of this interface last changed.

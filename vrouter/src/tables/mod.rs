@@ -8,6 +8,7 @@ mod next_hop;
 mod peers;
 mod pin;
 mod rule;
+mod services;
 mod source_nat;
 
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
@@ -17,6 +18,7 @@ pub use next_hop::{Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
 pub use peers::{PeerId, Peers};
 pub use pin::{Pin, PinKey};
 pub use rule::{RuleCounters, RuleRow, RuleSink};
+pub use services::{HostServices, Subnet, link_local};
 pub use source_nat::{Outside, OutsideAddress, SourceNat};
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! All workers, as the control thread talks to them.
+//! All workers, as the control thread and the services thread talk to them.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::io::{Allocate, Io};
 use super::{Mailbox, Outgoing};
 use crate::control::thread::{WorkerEvent, Workers};
 use crate::datapath::{Event, EventQueue};
+use crate::services::{Request, Requests};
 
 /// Events of one worker that are taken at once, so that one cannot keep the others waiting.
 const AT_ONCE: usize = 1024;
@@ -60,5 +61,23 @@ impl<I: Io> Workers for Crew<I> {
 
     fn receive(&mut self, interface: InterfaceId, frame: Vec<u8>) -> bool {
         self.send(interface, true, &frame)
+    }
+}
+
+impl<I: Io> Requests for Crew<I> {
+    fn requests(&mut self, requests: &mut Vec<Request>) {
+        for queue in &self.events {
+            let asked = std::iter::from_fn(|| queue.pop_request()).take(AT_ONCE);
+            requests.extend(asked.filter_map(|event| match event {
+                Event::Punt { class, interface, frame } => {
+                    Some(Request { class: class.name(), interface, frame: frame.data().to_vec() })
+                }
+                Event::NeighbourNeeded { .. } => None,
+            }));
+        }
+    }
+
+    fn answer(&mut self, interface: InterfaceId, frame: Vec<u8>) -> bool {
+        self.send(interface, false, &frame)
     }
 }

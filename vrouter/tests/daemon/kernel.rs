@@ -1,66 +1,8 @@
 //! Devices on kernel interfaces, in a network namespace of their own: the kernel is the workload.
 
-use std::process::Command;
-
 use crate::harness::{Daemon, config, is_root, output, vrouterd, wait_for, wrap};
+use crate::namespace::Namespace;
 use crate::objects::NETWORK;
-
-/// A network namespace, deleted when dropped.
-struct Namespace(String);
-
-impl Namespace {
-    fn new(test: &str) -> Self {
-        let name = format!("vr-test-{}-{test}", std::process::id());
-        run("ip", &["netns", "add", &name]);
-        let namespace = Self(name);
-        namespace.run("ip", &["link", "set", "lo", "up"]);
-        namespace
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        run("ip", &[&["netns", "exec", &self.0, program], arguments].concat());
-    }
-
-    fn succeeds(&self, program: &str, arguments: &[&str]) -> bool {
-        let output = Command::new("ip").args(["netns", "exec", &self.0, program]).args(arguments).output();
-        output.unwrap().status.success()
-    }
-
-    /// Two kernel interfaces on one cable: `outer` for the vRouter, `inner` in this namespace's other stack.
-    fn cable(&self, other: &Self) {
-        run(
-            "ip",
-            &[
-                "link", "add", "outer", "netns", &self.0, "type", "veth", "peer", "name", "inner", "netns",
-                &other.0,
-            ],
-        );
-        for (namespace, name) in [(self, "outer"), (other, "inner")] {
-            // The kernel finishes checksums: the device does not see that they are not.
-            namespace.run("ethtool", &["-K", name, "tx", "off"]);
-            namespace.run("ip", &["link", "set", name, "up"]);
-        }
-    }
-
-    /// Makes the kernel's end the workload 10.0.0.1.
-    fn become_workload(&self, interface: &str) {
-        self.run("ip", &["link", "set", interface, "address", "02:00:00:00:00:01"]);
-        self.run("ip", &["link", "set", interface, "up"]);
-        self.run("ip", &["address", "add", "10.0.0.1/24", "dev", interface]);
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// A daemon in the namespace, with the workload 10.0.0.1 behind `device`.
 fn daemon_in(namespace: &Namespace, device: &str) -> Daemon {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use agent_api::v1::{Accounting, InterfaceStats, StatsRequest, StatsResponse, TableStats};
+use agent_api::v1::{Accounting, InterfaceStats, ServiceStats, StatsRequest, StatsResponse, TableStats};
 
 use super::{GetArgs, print_values};
 use crate::{ask, connect::Client, error::Error, output::Format, table::Grid};
@@ -22,7 +22,21 @@ fn table(stats: &StatsResponse, wide: bool, out: &mut dyn Write) -> Result<(), E
     writeln!(out)?;
     interfaces(&stats.interfaces, out)?;
     writeln!(out)?;
-    tables(&stats.tables, wide, out)
+    tables(&stats.tables, wide, out)?;
+    if stats.services.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    services(&stats.services, out)
+}
+
+/// What became of what workloads asked of DHCP, router advertisements and DNS.
+fn services(services: &[ServiceStats], out: &mut dyn Write) -> Result<(), Error> {
+    let mut grid = Grid::new(false, &["SERVICE", "PACKETS>", "MEANING"]);
+    for stats in services {
+        grid.row([stats.outcome.clone(), stats.packets.to_string(), stats.help.clone()]);
+    }
+    grid.print(out, "Nothing was asked.")
 }
 
 /// Every packet that came in or was made ends in exactly one way: the two sums are equal when the vRouter is

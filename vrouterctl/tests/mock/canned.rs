@@ -3,7 +3,8 @@
 use agent_api::v1::{
     Accounting, DropSample, DropStats, ExplainResponse, ExplainStep, FlowEntry, FlowEvent, FlowHalf,
     InterfaceChange, InterfaceStats, Key, Neighbour, NeighbourState, ObjectChange, Overrun, PacketInMessage,
-    RouteKey, StatsResponse, TableStats, WatchEvent, WorkerQueue, WorkerStats, key, watch_event,
+    RouteKey, ServiceStats, StatsResponse, TableStats, WatchEvent, WorkerQueue, WorkerStats, key,
+    watch_event,
 };
 
 /// 2024-05-01 12:00 UTC in nanoseconds.
@@ -122,6 +123,11 @@ pub fn stats() -> StatsResponse {
             TableStats { table: "flows".into(), entries: 3, capacity: 1_048_576 },
             TableStats { table: "routes".into(), entries: 9, capacity: 0 },
         ],
+        services: vec![ServiceStats {
+            outcome: "dhcp_ack".into(),
+            help: "DHCPv4: an address was leased.".into(),
+            packets: 5,
+        }],
     }
 }
 

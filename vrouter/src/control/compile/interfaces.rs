@@ -33,11 +33,11 @@ impl Compiler {
         let attachment = cx.attachments.get(&spec.id);
         let own_mac = attachment.map_or([0; 6], |attachment| attachment.port.mac);
         let (addresses_v4, addresses_v6) = by_family(spec.addresses.iter().map(|address| address.ip));
-        let (gateways_v4, gateways_v6) = by_family(spec.gateways.iter().copied());
         let (floating_ips, pins) = (floating_ips(cx.store, spec), pins(cx.store, spec.id));
         let source_nats = source_nats::usable(cx, spec);
         let is_translated = !floating_ips.is_empty() || !source_nats.is_empty();
         let has_rules = spec.role == Role::Virtual && cx.tables.network_policy(spec.vrf).is_some();
+        let (gateways_v4, gateways_v6) = by_family(answered_for(spec).into_iter());
         Interface {
             id: spec.id,
             name: spec.name().into(),
@@ -65,6 +65,7 @@ impl Compiler {
             shared: source_nats::shared(cx, spec),
             pins,
             delivery: delivery(cx.store, spec.id),
+            services: spec.services.clone(),
             twin: spec.twin_of.or_else(|| twin(cx.store, spec.id)),
             epoch: epoch(cx.generation),
             born: cx.tables.interface(spec.id).map_or(epoch(cx.generation), |row| row.born),
@@ -82,6 +83,19 @@ pub(super) const fn epoch(generation: u64) -> u32 {
 fn by_family(ips: impl Iterator<Item = Ip>) -> (Arc<[Address]>, Arc<[Address]>) {
     let (v6, v4): (Vec<Ip>, Vec<Ip>) = ips.partition(|ip| ip.v6);
     (v4.iter().map(|ip| ip.address).collect(), v6.iter().map(|ip| ip.address).collect())
+}
+
+/// Every address that the vRouter has towards the workload, each once: what is configured first, the link-local one
+/// of its services last, since the first of a family sends ICMP errors.
+fn answered_for(spec: &InterfaceSpec) -> Vec<Ip> {
+    let mut ips = spec.gateways.clone();
+    for ip in spec.services.iter().flat_map(|services| services.own_addresses(spec.gateway_mac)) {
+        let ip = Ip::from(ip);
+        if !ips.contains(&ip) {
+            ips.push(ip);
+        }
+    }
+    ips
 }
 
 /// The HOST interface that is this one's twin.

@@ -1,20 +1,22 @@
 //! Interfaces.
 
-use std::ops::RangeInclusive;
+use std::{net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use agent_api::v1;
 use ahash::AHashSet;
 use nexthop::Prefix;
 use packet::{InterfaceId, TagId, VrfId};
 
-use super::{Field, ObjectKey, Rules, check_name, device, next_hop::ROUTER_MAC, number, read_tags, vrf};
+use super::{
+    Field, ObjectKey, Rules, check_name, device, next_hop::ROUTER_MAC, number, read_tags, services, vrf,
+};
 use crate::{
     control::{
         fault::Invalid,
         names::Names,
         text::{Ip, parse_mac, parse_prefix_or_host, parse_station},
     },
-    tables::{AddressPair, Role, Rpf},
+    tables::{AddressPair, HostServices, Role, Rpf},
 };
 
 /// L3 MTUs that are accepted (RFC 791 §3.2 to jumbo frames).
@@ -47,6 +49,7 @@ pub(crate) struct InterfaceSpec {
     pub(crate) twin_of: Option<InterfaceId>,
     /// Sorted, each once.
     pub(crate) tags: Box<[TagId]>,
+    pub(crate) services: Option<Arc<HostServices>>,
 }
 
 /// An address with the length of its subnet; the host's own length where none is known.
@@ -112,6 +115,7 @@ pub(super) fn read(
         return Err(Invalid::new("tags", "only a VIRTUAL interface has tags"));
     }
     let tags = read_tags("tags", &message.tags, names)?;
+    let services = read_services(&message, role, &addresses)?;
     Ok(InterfaceSpec {
         id,
         role,
@@ -130,6 +134,7 @@ pub(super) fn read(
         },
         twin_of,
         tags,
+        services,
         message,
     })
 }
@@ -215,6 +220,19 @@ fn read_twin(message: &v1::Interface, role: Role) -> Result<Option<InterfaceId>,
         (_, 0) => Ok(None),
         _ => Err(Invalid::new("twin_of", "only a HOST interface is a twin")),
     }
+}
+
+fn read_services(
+    message: &v1::Interface,
+    role: Role,
+    addresses: &[FabricAddress],
+) -> Result<Option<Arc<HostServices>>, Invalid> {
+    let Some(services) = &message.services else { return Ok(None) };
+    if role != Role::Virtual {
+        return Err(Invalid::new("services", "only a VIRTUAL interface is served"));
+    }
+    let own: Vec<IpAddr> = addresses.iter().map(|address| address.ip.std()).collect();
+    services::read(services, &own).map(|services| Some(Arc::new(services)))
 }
 
 /// Reads an interface's id.

@@ -10,6 +10,7 @@ mod network_policy;
 mod next_hop;
 mod route;
 mod security_group;
+mod services;
 mod source_nat;
 mod vrf;
 

@@ -6,6 +6,7 @@ mod devices;
 mod epochs;
 mod replays;
 mod routes;
+mod services;
 mod tunnels;
 mod twin;
 mod validation;
