@@ -7,13 +7,12 @@ use std::net::IpAddr;
 use bench::frames::{Numbered, Template};
 use bench::order::{self, Order};
 use bench::routes::{self, Shape};
+use bench::sessions::{Unheard, session};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flow::policy::{CompiledPolicy, Direction, Family, Query, Remote, Rule, RuleSlot, SecurityGroup};
-use flow::{
-    Config, FlowKey, FlowTable, NewHalf, NewSession, Scope, SessionSink, Ticks, Translation, Verdict,
-};
+use flow::{Config, FlowTable, Ticks};
 use packet::meta::v4;
-use packet::{InterfaceId, WorkerId, checksum, parse};
+use packet::{WorkerId, checksum, parse};
 use sync::Observation;
 
 const BURST: usize = 64;
@@ -74,42 +73,6 @@ fn fib(c: &mut Criterion) {
     }
 }
 
-struct Unheard;
-
-impl SessionSink for Unheard {
-    fn traffic(&mut self, _: &flow::Traffic) {}
-
-    fn ended(&mut self, _: &flow::SessionView, _: flow::EndReason) {}
-}
-
-/// The session of a number, between two workloads.
-fn session(n: u32) -> NewSession {
-    let [a, b, c, d] = n.to_be_bytes();
-    let (src, dst) = (v4([10, 1, b, a]), v4([172, 16, c, d]));
-    let key =
-        |src, dst, scope| FlowKey { src, dst, src_port: 5000, dst_port: 80, protocol: 17, v6: false, scope };
-    let half = |key| NewHalf {
-        key,
-        translation: Translation::default(),
-        verdict: Verdict::Forward,
-        tcp: flow::tcp::HalfState::NONE,
-        tcp_ack: 0,
-        entropy_or_peer: 0,
-        validated_at: 1,
-        route: 1,
-    };
-    let mut back = key(dst, src, Scope::to_workload(InterfaceId(2)));
-    (back.src_port, back.dst_port) = (80, 5000);
-    NewSession {
-        forward: half(key(src, dst, Scope::from_workload(InterfaceId(2)))),
-        reverse: Some(half(back)),
-        rules: [RuleSlot::NONE; 4],
-        binding: 0,
-        limits: [0; 2],
-        pinned: false,
-    }
-}
-
 fn flows(c: &mut Criterion) {
     let table = |sessions| {
         let config = Config { sessions_v4: sessions, sessions_v6: 1, seed: 1, interfaces: 16, workers: 1 };
@@ -122,10 +85,10 @@ fn flows(c: &mut Criterion) {
     for count in [1_000_u32, 100_000, 1_000_000] {
         let (table, mut slots) = table(count + count / 8);
         for n in 0..count {
-            table.insert(&mut slots, &session(n), Ticks::default()).unwrap();
+            table.insert(&mut slots, &session(n, false), Ticks::default()).unwrap();
         }
         let mut order = Order::shuffled(count);
-        let keys: Vec<_> = (0..count).map(|_| session(order.draw() as u32).forward.key).collect();
+        let keys: Vec<_> = (0..count).map(|_| session(order.draw() as u32, false).forward.key).collect();
         let mut bursts = keys.chunks_exact(BURST).cycle();
         let mut found = [None; BURST];
         group.bench_function(format!("look up a burst of 64 among {count}"), |b| {
@@ -143,7 +106,7 @@ fn flows(c: &mut Criterion) {
             || table(INSERTS + INSERTS / 8),
             |(table, slots)| {
                 for n in 0..INSERTS {
-                    table.insert(slots, &session(n), Ticks::default()).unwrap();
+                    table.insert(slots, &session(n, false), Ticks::default()).unwrap();
                 }
             },
             BatchSize::PerIteration,

@@ -14,5 +14,6 @@ pub mod order;
 pub mod record;
 pub mod routes;
 pub mod rules;
+pub mod sessions;
 pub mod ways;
 pub mod world;

@@ -22,9 +22,7 @@ impl Order {
     /// Every number of `0..count` once per round, shuffled; at least one number.
     #[must_use]
     pub fn shuffled(count: u32) -> Self {
-        let mut numbers: Vec<u32> = (0..count.max(1)).collect();
-        numbers.shuffle(&mut StdRng::seed_from_u64(7));
-        Self { numbers: numbers.into(), at: 0 }
+        Self::shuffled_of(0..count)
     }
 
     /// Drawn so that the n-th most popular number is drawn 1/n as often as the most popular one (Zipf with exponent
@@ -49,7 +47,25 @@ impl Order {
     /// As the numbers come.
     #[must_use]
     pub fn ascending(count: u32) -> Self {
-        Self { numbers: (0..count.max(1)).collect(), at: 0 }
+        Self::of(0..count)
+    }
+
+    /// These numbers in their order; at least one.
+    #[must_use]
+    pub fn of(numbers: impl IntoIterator<Item = u32>) -> Self {
+        let mut numbers: Vec<u32> = numbers.into_iter().collect();
+        if numbers.is_empty() {
+            numbers.push(0);
+        }
+        Self { numbers: numbers.into(), at: 0 }
+    }
+
+    /// These numbers, shuffled; at least one.
+    #[must_use]
+    pub fn shuffled_of(numbers: impl IntoIterator<Item = u32>) -> Self {
+        let mut numbers = Self::of(numbers).numbers.to_vec();
+        numbers.shuffle(&mut StdRng::seed_from_u64(7));
+        Self { numbers: numbers.into(), at: 0 }
     }
 
     /// The next number.

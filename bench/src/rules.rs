@@ -19,8 +19,10 @@ use crate::node::OBJECTS;
 
 /// Security groups.
 pub const GROUPS: u32 = 256;
+/// The first of them.
+const FIRST: u32 = 1_001;
 /// The group whose only rule allows everything, behind all others.
-const REST: u32 = 1_000;
+const REST: u32 = 2_000;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -28,11 +30,12 @@ const UDP: u8 = 17;
 #[must_use]
 pub fn groups(count: usize, direction: Direction) -> Vec<SecurityGroup> {
     let mut random = StdRng::seed_from_u64(23);
-    let mut groups: Vec<_> = (1..=GROUPS).map(|id| SecurityGroup { id, rules: Vec::new() }).collect();
+    let mut groups: Vec<_> =
+        (FIRST..FIRST + GROUPS).map(|id| SecurityGroup { id, rules: Vec::new() }).collect();
     let mut taken: Vec<(u32, u8)> = Vec::new();
     for number in 0..count as u32 {
         let remote = match random.random_range(0..10) {
-            0..4 => Remote::Group(random.random_range(1..=GROUPS)),
+            0..4 => Remote::Group(random.random_range(FIRST..FIRST + GROUPS)),
             4..8 => {
                 let (first, length) = prefix(&mut random, &taken);
                 taken.push((first, length));
@@ -131,7 +134,7 @@ impl<'a> Headers<'a> {
     }
 
     fn anything(&mut self) -> Header {
-        let mut groups: [u32; 3] = std::array::from_fn(|_| self.random.random_range(1..=GROUPS));
+        let mut groups: [u32; 3] = std::array::from_fn(|_| self.random.random_range(FIRST..FIRST + GROUPS));
         groups.sort_unstable();
         Header {
             remote: v4(self.random.random::<u32>().to_be_bytes()),

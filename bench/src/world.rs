@@ -116,26 +116,10 @@ impl<B: PacketBuf> World<B> {
         self.compare(&drill.way)
     }
 
-    /// Sessions that are open.
+    /// Its node and its worker.
     #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.node.flows().len()
-    }
-
-    /// Its worker.
-    pub fn worker(&mut self) -> &mut Worker<B> {
-        &mut self.worker
-    }
-
-    /// Its worker alone.
-    #[must_use]
-    pub fn into_worker(self) -> Worker<B> {
-        self.worker
-    }
-
-    /// Its node.
-    pub fn node(&mut self) -> &mut Node {
-        &mut self.node
+    pub fn into_parts(self) -> (Node, Worker<B>) {
+        (self.node, self.worker)
     }
 
     /// One burst: frames restored, the pipeline, the frames taken back.

@@ -43,8 +43,8 @@ fn main() -> Result<()> {
     let case = cases::all(BASE).into_iter().find(|case| case.name == BASE_NAME).context("the base point")?;
     let mut world = World::open(|| memory::ring(&pool, 1024), &case)?;
     world.drill(&case)?;
-    let mut load =
-        Load::new(world.into_worker(), case.measured.clone(), BASE, Order::shuffled(BASE), eal.tsc_hz())?;
+    let (_node, worker) = world.into_parts();
+    let mut load = Load::new(worker, case.measured.clone(), BASE, Order::shuffled(BASE), eal.tsc_hz())?;
     let never = AtomicBool::new(false);
 
     let mut recorder = Recorder::new(options.raw.as_deref())?;
@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     let mut found = Vec::new();
     for _ in 0..options.runs {
         greatest.push(load.greatest_rate(64 * 64) / 1e6);
-        found.push(search(&mut load, &options, &never)? / 1e6);
+        found.push(load.loss_free_rate(options.seconds / 4.0) / 1e6);
     }
     let none = Record::new("loss", "no packet lost", "base point", "M/s", found);
     let most = bench::clock::median(&none.runs);
@@ -84,29 +84,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The highest rate at which nothing is lost, to half a percent. A trial in which something else had the worker's core is
-/// made again, at most twice.
-fn search(load: &mut Load<dpdk::Mbuf>, options: &Options, never: &AtomicBool) -> Result<f64> {
-    let (mut good, mut bad) = (0.0, load.greatest_rate(64 * 64) * 1.05);
-    while bad - good > bad * 0.005 {
-        let rate = (good + bad) / 2.0;
-        let mut report = load.run(rate, options.seconds / 4.0, never);
-        for _ in 0..2 {
-            if report.away > 0 {
-                report = load.run(rate, options.seconds / 4.0, never);
-            }
-        }
-        check(load, std::slice::from_ref(&report))?;
-        // What was lost while the worker was not there is not for its rate.
-        if report.lost() - report.away == 0 {
-            good = rate;
-        } else {
-            bad = rate;
-        }
-    }
-    Ok(good)
 }
 
 /// What the worker took it has sent, once and in order.
