@@ -25,12 +25,19 @@ impl<P: Ports> Control<P> {
             _ => None,
         });
         let mut specs: Vec<_> = specs.collect();
-        // A HOST interface has the MAC of its twin, so that comes first.
+        // A HOST interface has the MAC of its twin, so that comes first, and takes it along.
+        let twins: Vec<Spec> = self.twins_beside(staged).collect();
+        specs.extend(twins.iter().filter_map(|twin| match twin {
+            Spec::Interface(spec) => Some((spec, Some(twin))),
+            _ => None,
+        }));
         specs.sort_by_key(|(spec, _)| spec.role == Role::Host);
         for (spec, before) in specs {
             let result = match before {
                 None => self.open(spec).inspect(|()| done.opened.push(spec.id)),
-                Some(Spec::Interface(before)) if settings(before) != settings(spec) => {
+                Some(Spec::Interface(before))
+                    if settings(before) != settings(spec) || done.follows(spec.twin_of) =>
+                {
                     self.configure(spec).inspect(|()| done.configured.push(spec.id))
                 }
                 Some(_) => Ok(()),
@@ -42,6 +49,13 @@ impl<P: Ports> Control<P> {
             }
         }
         Ok(())
+    }
+
+    /// HOST interfaces that are not in the batch.
+    fn twins_beside<'a>(&'a self, staged: &'a Staged) -> impl Iterator<Item = Spec> + 'a {
+        let hosts = self.store.interfaces().filter(|spec| spec.role == Role::Host);
+        let named = |id| staged.objects.iter().any(|change| change.key == ObjectKey::Interface(id));
+        hosts.filter(move |spec| !named(spec.id)).map(|spec| Spec::Interface(Arc::clone(spec)))
     }
 
     fn open(&mut self, spec: &InterfaceSpec) -> Result<(), String> {
@@ -126,6 +140,13 @@ impl<P: Ports> Control<P> {
 struct Done {
     opened: Vec<InterfaceId>,
     configured: Vec<InterfaceId>,
+}
+
+impl Done {
+    /// Whether a HOST interface's twin is configured anew.
+    fn follows(&self, fabric: Option<InterfaceId>) -> bool {
+        fabric.is_some_and(|fabric| self.configured.contains(&fabric))
+    }
 }
 
 /// What a device is configured with.

@@ -7,6 +7,7 @@ mod devices;
 mod forwarding;
 mod frames;
 mod harness;
+mod host;
 mod hotplug;
 mod kernel;
 mod lifecycle;

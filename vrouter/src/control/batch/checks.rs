@@ -13,6 +13,7 @@ use crate::{
             Spec, VrfSpec,
         },
         store::{Store, unique_name},
+        text::mac_text,
     },
     tables::Role,
 };
@@ -130,23 +131,15 @@ fn interface(view: &View<'_>, key: ObjectKey, spec: &InterfaceSpec) -> Result<()
         let text = "the device of an interface cannot be changed: delete the interface in a batch before";
         return Err(view.refuse(key, "device", text));
     }
-    let Some(fabric) = spec.twin_of else { return Ok(()) };
+    let Some(fabric) = spec.twin_of else { return agrees_with_its_twin(view, key, spec) };
     let Some(other) = interface_of(view, fabric) else { return Ok(()) };
     let refuse = |text: String| Err(view.refuse(key, "twin_of", text));
     if other.role != Role::Fabric {
         return refuse(format!("interface {fabric} ({}) is no FABRIC interface", other.name()));
     }
-    if other.vrf != spec.vrf {
-        return refuse(format!(
-            "interface {fabric} ({}) is in vrf {}, not {}",
-            other.name(),
-            other.vrf,
-            spec.vrf
-        ));
-    }
-    if other.mtu != spec.mtu {
-        let text = format!("interface {fabric} ({}) has {}: twins have one MTU", other.name(), other.mtu);
-        return Err(view.refuse(key, "mtu", text));
+    if let Err((field, text)) = agree(spec, other) {
+        let field = if field == "vrf" { "twin_of" } else { field };
+        return Err(view.refuse(key, field, text));
     }
     let staged = view.changes.iter().map(|change| change.key);
     let twins = view.store.referrers(ObjectKey::Interface(fabric)).chain(staged);
@@ -156,6 +149,35 @@ fn interface(view: &View<'_>, key: ObjectKey, spec: &InterfaceSpec) -> Result<()
         {
             return refuse(format!("interface {} ({}) is its twin already", twin.id, twin.name()));
         }
+    }
+    Ok(())
+}
+
+/// A fabric interface that changes stays like its twin.
+fn agrees_with_its_twin(view: &View<'_>, key: ObjectKey, spec: &InterfaceSpec) -> Result<(), Fault> {
+    let twins = view.store.referrers(key).filter_map(|user| match view.get(user) {
+        Some(Spec::Interface(twin)) if twin.twin_of == Some(spec.id) => Some(twin),
+        _ => None,
+    });
+    for twin in twins {
+        agree(spec, twin).map_err(|(field, text)| view.refuse(key, field, text))?;
+    }
+    Ok(())
+}
+
+/// What one of two twins must have because the other has it: the field, and why not.
+fn agree(one: &InterfaceSpec, other: &InterfaceSpec) -> Result<(), (&'static str, String)> {
+    let (id, name) = (other.id, other.name());
+    if other.vrf != one.vrf {
+        return Err(("vrf", format!("interface {id} ({name}) is in vrf {}, not {}", other.vrf, one.vrf)));
+    }
+    if other.mtu != one.mtu {
+        return Err(("mtu", format!("interface {id} ({name}) has {}: twins have one MTU", other.mtu)));
+    }
+    if let (Some(theirs), Some(ours)) = (other.mac, one.mac)
+        && theirs != ours
+    {
+        return Err(("mac", format!("interface {id} ({name}) has {}: twins have one MAC", mac_text(theirs))));
     }
     Ok(())
 }

@@ -68,6 +68,40 @@ fn a_host_twin_gets_the_macs_of_its_fabric_port_and_both_know_each_other() {
     assert_eq!(bench.interface(2).twin, None);
 }
 
+#[test]
+fn what_one_twin_has_the_other_has_too() {
+    let mut bench = Bench::empty();
+    let fabric = |fields: &str| {
+        format!("- interface: {{id: 2, name: fabric, role: FABRIC, device: {{'null': {{}}}}, {fields}}}\n")
+    };
+    let host = |fields: &str| {
+        format!(
+            "- interface: {{id: 1, name: host, role: HOST, twin_of: 2, device: {{'null': {{}}}}, {fields}}}\n"
+        )
+    };
+    let mac = "mac: '02:00:00:00:00:42'";
+    let other = "mac: '02:00:00:00:00:43'";
+    bench.put(
+        &["- vrf: {id: 0, name: fabric}\n- vrf: {id: 1, name: red}\n", &fabric(mac), &host("")].concat(),
+    );
+    // Alone, neither may become different.
+    for (batch, object, field) in [
+        (fabric("mtu: 9000"), 2, "mtu"),
+        (fabric("vrf: 1"), 2, "vrf"),
+        (host("mtu: 9000"), 1, "mtu"),
+        (host(other), 1, "mac"),
+    ] {
+        let refused = bench.try_put(&batch);
+        assert_eq!(refusal(&refused), (9, format!("interface {object}"), field), "{batch}");
+    }
+    bench.put(&[host("mtu: 9000"), fabric(&format!("mtu: 9000, {mac}"))].concat());
+    // Only the MAC that nobody wrote down follows, on the device and in the tables.
+    bench.put(&fabric(&format!("mtu: 9000, {other}")));
+    let mac = [2, 0, 0, 0, 0, 0x43];
+    assert_eq!((bench.interface(1).mac, bench.interface(2).mac), (mac, mac));
+    assert_eq!((bench.interface(1).mtu, bench.interface(2).mtu), (9000, 9000));
+}
+
 /// Ports that remember how they were configured, and take no jumbo frames.
 #[derive(Debug, Default)]
 struct Fussy {
