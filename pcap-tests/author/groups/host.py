@@ -1,6 +1,6 @@
 """A HOST twin of the fabric port: the node's own IP stack beside the vRouter (SEMANTICS 22)."""
 
-from scapy.layers.inet6 import ICMPv6ND_RA
+from scapy.layers.inet6 import ICMPv6MLReport2, ICMPv6ND_RA
 
 from golden import *
 
@@ -41,6 +41,10 @@ for title, name, frame in (
     ("LLDP", "lldp", lldp(PEER.mac)),
     ("A router advertisement to all nodes", "router_advertisement",
      Ether(src=PEER.mac, dst="33:33:00:00:00:01") / ip("fe80::1", "ff02::1", ttl=255) / ICMPv6ND_RA()),
+    ("An IGMP query of a switch without address", "igmp_query",
+     Ether(src=PEER.mac, dst="01:00:5e:00:00:01") / ip("0.0.0.0", "224.0.0.1", ttl=1, proto=2) / Raw(b"\x11\x64\xee\x9b" + bytes(4))),
+    ("An MLD report of who has no address yet", "mld_report",
+     Ether(src=PEER.mac, dst="33:33:00:00:00:16") / ip("::", "ff02::16", ttl=1) / ICMPv6MLReport2()),
     ("A packet to a link-local address of the node", "link_local", plain_to_node(udp("fe80::1", "fe80::42", ttl=1), PEER)),
 ):
     case([10, 22], name=f"to_the_twin_{name}", title=title, frame=frame,
@@ -70,4 +74,4 @@ def from_the_twin(c):
     ):
         c.send(host, frame)
         c.expect(c.fabric, frame)
-    c.mutant(put=[changed(host, twin_of=9)])
+    c.mutant(put=[changed(host, twin_of=9, mac=None)])

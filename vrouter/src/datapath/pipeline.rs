@@ -77,11 +77,23 @@ impl<B: PacketBuf> Datapath<B> {
             };
             match parsed {
                 Ok(meta) => self.burst.meta[i] = meta,
-                Err(DropReason::UnsupportedEtherType) if twin.is_some() => {
-                    self.hand_over(cx, i, twin.unwrap_or_default());
+                // Groups may be spoken to by who has no address yet: IGMP queries, MLD reports (RFC 3590).
+                Err(reason)
+                    if reason == DropReason::UnsupportedEtherType
+                        || reason == DropReason::InvalidAddress && is_for_a_group(buf.data()) =>
+                {
+                    match twin {
+                        Some(twin) => self.hand_over(cx, i, twin),
+                        None => self.burst.end(i, Verdict::Dropped(reason)),
+                    }
                 }
                 Err(reason) => self.burst.end(i, Verdict::Dropped(reason)),
             }
         }
     }
+}
+
+/// Whether a frame's destination is a group, everybody included.
+fn is_for_a_group(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & 1 != 0)
 }
