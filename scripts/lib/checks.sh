@@ -57,14 +57,18 @@ dropped() {
 
 # why NODE REASON: the reason, and for a refused flow what the node says about another one like it.
 why() {
-    local words explained
+    local words explained stage
     echo -n "$2"
-    [ "$2" = security_group ] || return 0
+    case $2 in
+        security_group) stage=security_group ;;
+        policy_*) stage=network_policy ;;
+        *) return 0 ;;
+    esac
     read -r -a words < <(ctl "$1" get flow -o json | jq -r '[.[] | select(.action == "drop")] | min_by(.idle_ms // 0) | .forward
         | "\(.interface) \(.source) \(.destination) \(.protocol) \(.destination_port // 0)"')
     explained=$(ctl "$1" explain -o json --interface "${words[0]}" --src "${words[1]}" --dst "${words[2]}" \
         --proto "${words[3]}" --dport "${words[4]}")
-    jq -r '[.steps[] | select(.stage == "security_group") | .text] | ": " + join("; ") | select(. != ": ")' <<<"$explained"
+    jq -r --arg stage "$stage" '[.steps[] | select(.stage == $stage) | .text] | ": " + join("; ") | select(. != ": ")' <<<"$explained"
 }
 
 # ping_ttl NAMESPACE ADDRESS TTL: three answers, with this TTL.

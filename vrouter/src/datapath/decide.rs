@@ -6,7 +6,7 @@ use flow::{FlowKey, RULES, Scope};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin};
-use super::rules::{self, Side};
+use super::rules::{Known, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
 use crate::tables::{FloatingIp, Interface, NextHop, PeerId, SourceNat, Tables};
@@ -168,7 +168,7 @@ fn run<N: Narrate>(
         && sender.gateways(original.v6).contains(&original.dst)
     {
         decision.receive = true;
-        let known = rules::Known { network: sender.vrf, membership: None };
+        let known = Known { network: sender.vrf, membership: None };
         let side = Side { interface: sender, network: sender.vrf, direction: Direction::Egress, known };
         return side.ask(tables, &original, opening.icmp, &mut decision.rules, say);
     }
@@ -225,9 +225,11 @@ fn run<N: Narrate>(
         }
     };
 
+    let known = Known::by(tables, walked.vrf, walked.route);
+
     // To which address of the receiving workload it is translated.
     let inside = match receiver {
-        Some(receiver) => choose_destination(receiver, &original, opening, walked.vrf)?,
+        Some(receiver) => choose_destination(receiver, &original, opening, [walked.vrf, known.network])?,
         None => None,
     };
     if let Some((fip, port)) = inside {
@@ -242,12 +244,7 @@ fn run<N: Narrate>(
 
     // What the rules of both ends say, each as its own workload sees the packet (SEMANTICS 4).
     if let Some(sender) = sender {
-        let side = Side {
-            interface: sender,
-            network: vrf,
-            direction: Direction::Egress,
-            known: rules::Known::by(tables, walked.vrf, walked.route),
-        };
+        let side = Side { interface: sender, network: vrf, direction: Direction::Egress, known };
         side.ask(tables, &original, opening.icmp, &mut decision.rules, say)?;
     }
 
@@ -293,7 +290,7 @@ fn run<N: Narrate>(
             interface: receiver,
             network: inside.map_or(receiver.vrf, |(fip, _)| fip.vrf),
             direction: Direction::Ingress,
-            known: rules::Known::by(tables, known_vrf, route),
+            known: Known::by(tables, known_vrf, route),
         };
         side.ask(tables, &seen, opening.icmp, &mut decision.rules, say)?;
     }
@@ -415,18 +412,20 @@ fn behind<'t>(
     }
 }
 
-/// The floating IP of the receiver that a packet was sent to, and the port at the workload.
+/// The floating IP of the receiver that a packet was sent to, and the port at the workload. `known` are the VRF in
+/// which the route was found, and the network that it leads to if it is leaked.
 fn choose_destination<'t>(
     receiver: &'t Interface,
     tuple: &Tuple,
     opening: &Opening,
-    vrf: VrfId,
+    known: [VrfId; 2],
 ) -> Result<Option<(&'t FloatingIp, u16)>, DropReason> {
     let mut refused = None;
     for fip in receiver.floating_ips.iter() {
         // A label that names the interface says nothing about the VRF.
-        let named =
-            fip.address == tuple.dst && fip.v6 == tuple.v6 && (opening.direct.0 != 0 || fip.vrf == vrf);
+        let named = fip.address == tuple.dst
+            && fip.v6 == tuple.v6
+            && (opening.direct.0 != 0 || known.contains(&fip.vrf));
         if !named {
             continue;
         }

@@ -369,3 +369,28 @@ fn another_networks_policy_decides_nothing_again() {
     assert_eq!(red_calls(&mut node), 1);
     assert_eq!(node.counters().flow_redecided.get(), before);
 }
+
+#[test]
+fn a_leaked_route_leads_to_a_floating_ip_of_the_network_that_it_names() {
+    let mut node = scene();
+    put(
+        &mut node,
+        "
+- vrf: {id: 3, name: services}
+- floating_ip: {id: 1, address: 10.96.21.23, vrf: 3, interfaces: [3], direction: NAT_INGRESS}
+- route: {vrf: 3, prefix: 10.96.21.23/32, next_hop: 3}
+- route: {vrf: 3, prefix: 100.0.0.3/32, next_hop: 2, network: 1}
+- route: {vrf: 1, prefix: 10.96.21.23/32, next_hop: 3}
+",
+    );
+    let destination = |node: &mut Simulator| {
+        let left = send(node, 2, &[udp(2, RED, [10, 96, 21, 23], (4000, 53))]);
+        let [(_, frame)] = &left[..] else { panic!("lost") };
+        let packet = SlicedPacket::from_ethernet(frame).unwrap();
+        let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
+        ip.header().destination()
+    };
+    assert_eq!(destination(&mut node), [10, 96, 21, 23], "to the red network the address means nothing");
+    put(&mut node, "- route: {vrf: 1, prefix: 10.96.21.23/32, next_hop: 3, network: 3}");
+    assert_eq!(destination(&mut node), BLUE);
+}
