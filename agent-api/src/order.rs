@@ -96,7 +96,8 @@ mod tests {
 
     fn ecmp(id: u32, members: &[u32]) -> Object {
         let members = members.iter().map(|&next_hop| EcmpMember { next_hop, weight: 1, label: 0 }).collect();
-        NextHop { id, kind: Some(next_hop::Kind::Ecmp(Ecmp { members })), mtu: 0 }.into()
+        NextHop { id, kind: Some(next_hop::Kind::Ecmp(Ecmp { members, ..Default::default() })), mtu: 0 }
+            .into()
     }
 
     fn discard(id: u32) -> Object {

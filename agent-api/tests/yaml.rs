@@ -4,8 +4,8 @@
 use agent_api::{
     FILE_DESCRIPTOR_SET, key_of,
     v1::{
-        Accounting, Device, Ecmp, EcmpMember, Interface, NextHop, NullDevice, Object, RingDevice, Role,
-        Route, Rpf, SecurityGroupRule, Vrf, device, next_hop, object, security_group_rule::Remote,
+        Accounting, Affinity, Device, Ecmp, EcmpMember, Interface, NextHop, NullDevice, Object, RingDevice,
+        Role, Route, Rpf, SecurityGroupRule, Vrf, device, next_hop, object, security_group_rule::Remote,
     },
     yaml,
 };
@@ -154,6 +154,8 @@ fn what_is_printed_is_short_ordered_as_in_the_contract_and_reads_back() {
                     EcmpMember { next_hop: 5, label: 40, weight: 3 },
                     EcmpMember { next_hop: 4, label: 0, weight: 0 },
                 ],
+                affinity: Affinity::ClientAddress.into(),
+                prefer_local: true,
             })),
             mtu: 1400,
         }
@@ -176,6 +178,8 @@ fn what_is_printed_is_short_ordered_as_in_the_contract_and_reads_back() {
         label: 40
         weight: 3
       - next_hop: 4
+      affinity: CLIENT_ADDRESS
+      prefer_local: true
     mtu: 1400
 - route:
     vrf: 0

@@ -6,7 +6,7 @@
 //! member has gone or has more than its share. So, without any state per flow, losing one of N members moves
 //! only what that member had, and flows that pin a member by its identity do not move at all.
 
-use packet::{Label, NextHopId};
+use packet::{Address, Label, NextHopId};
 
 /// The fewest slots of a group.
 const SLOTS_MIN: usize = 256;
@@ -99,21 +99,6 @@ impl EcmpGroup {
         let slot = (u64::from(spread(hash)) * self.slots.len() as u64) >> 32;
         let member = usize::from(*self.slots.get(slot as usize)?);
         (member < self.members.len()).then_some(member)
-    }
-
-    /// The member for a hash among those that `accept`s, as an index, by weight; none if none of them has weight. Looks
-    /// at every member: for a new flow, not for a packet.
-    pub fn pick_local(&self, hash: u32, accept: impl Fn(&Member) -> bool) -> Option<usize> {
-        let accepted = || self.members.iter().enumerate().filter(|(_, member)| accept(member));
-        let total: u64 = accepted().map(|(_, member)| u64::from(member.weight)).sum();
-        let mut at = ((u128::from(spread(hash)) * u128::from(total)) >> 32) as u64;
-        for (index, member) in accepted() {
-            match at.checked_sub(u64::from(member.weight)) {
-                Some(rest) => at = rest,
-                None => return Some(index),
-            }
-        }
-        None
     }
 
     /// Where the member with this identity is. `hint` is where it was, perhaps in another group.
@@ -226,6 +211,14 @@ const fn spread(hash: u32) -> u32 {
     (hash ^ hash >> 15).wrapping_mul(0x2c1b_3c6d)
 }
 
+/// A hash of an address alone, for groups whose members keep their clients. It has no seed: a client finds its member
+/// again after a restart, and an attacker who wants one member needs no hash for that, only one address.
+#[must_use]
+pub fn client_hash(address: &Address) -> u32 {
+    let number = u128::from_be_bytes(*address);
+    (mix((number >> 64) as u64 ^ mix(number as u64)) >> 32) as u32
+}
+
 const fn mix(word: u64) -> u64 {
     let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -240,7 +233,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::{
-        EcmpGroup, Member, SLOTS_MAX, SLOTS_MIN, SLOTS_OF_LIGHTEST, TooManyMembers, quotas, slots_for,
+        EcmpGroup, Member, SLOTS_MAX, SLOTS_MIN, SLOTS_OF_LIGHTEST, TooManyMembers, client_hash, quotas,
+        slots_for,
     };
 
     fn member(next_hop: u32, weight: u32) -> Member {
@@ -271,8 +265,23 @@ mod tests {
         let group = EcmpGroup::new([member(1, 3), member(2, 1)]).unwrap();
         let first = flows(100_000).filter(|hash| picked(&group, *hash) == Some(NextHopId(1))).count();
         assert!((first as f64 / 75_000.0 - 1.0).abs() < 0.02, "{first}");
-        let local = flows(100_000).filter(|hash| group.pick_local(*hash, |_| true) == Some(0)).count();
-        assert!((local as f64 / 75_000.0 - 1.0).abs() < 0.02, "{local}");
+    }
+
+    #[test]
+    fn clients_with_neighbouring_addresses_are_spread_in_both_families() {
+        let group = EcmpGroup::new(equal(0..4)).unwrap();
+        for family in [[10, 1, 0, 0, 0], [0x20, 1, 0xd, 0xb8, 0]] {
+            let mut counts = [0_u32; 4];
+            for n in 0..40_000_u32 {
+                let mut address = [0; 16];
+                address[..5].copy_from_slice(&family);
+                let [a, b, c, d] = n.to_be_bytes();
+                let at = if family[0] == 10 { 1 } else { 12 };
+                address[at..at + 4].copy_from_slice(&[a, b, c, d]);
+                counts[group.pick(client_hash(&address)).unwrap()] += 1;
+            }
+            assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+        }
     }
 
     #[test]
@@ -287,10 +296,9 @@ mod tests {
     fn a_member_of_weight_0_takes_no_new_flow_but_is_still_found() {
         let group = EcmpGroup::new([member(1, 0), member(2, 5)]).unwrap();
         assert!(flows(1_000).all(|hash| picked(&group, hash) == Some(NextHopId(2))));
-        assert!(flows(1_000).all(|hash| group.pick_local(hash, |_| true) == Some(1)));
         assert_eq!(group.find(NextHopId(1), Label::NONE, 9), Some(0));
         let drained = EcmpGroup::new([member(1, 0)]).unwrap();
-        assert_eq!((drained.pick(5), drained.pick_local(5, |_| true)), (None, None));
+        assert_eq!(drained.pick(5), None);
         let empty = EcmpGroup::new([]).unwrap();
         assert_eq!((empty.pick(5), empty.member(0).is_none()), (None, true));
         assert_eq!(drained.successor([member(1, 1)]).unwrap().pick(5), Some(0));
@@ -349,20 +357,6 @@ mod tests {
         for hash in flows(1_000).filter(|hash| group.pick(*hash) == Some(1)) {
             assert_eq!(replaced.pick(hash), Some(1));
         }
-    }
-
-    #[test]
-    fn only_accepted_members_are_picked_locally() {
-        let group = EcmpGroup::new([member(1, 1), member(2, 3), member(3, 1)]).unwrap();
-        let mut counts = [0_u32; 3];
-        let odd = |member: &Member| member.next_hop.0 % 2 == 1;
-        flows(10_000).for_each(|hash| counts[group.pick_local(hash, odd).unwrap()] += 1);
-        assert_eq!(counts[1], 0);
-        assert!((4_800..5_200).contains(&counts[0]), "{counts:?}");
-        assert_eq!(group.pick_local(1, |_| false), None);
-        let heavy = EcmpGroup::new([member(1, u32::MAX), member(2, u32::MAX)]).unwrap();
-        let first = flows(10_000).filter(|hash| heavy.pick_local(*hash, |_| true) == Some(0)).count();
-        assert!((4_800..5_200).contains(&first));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod paged;
 pub mod prefix;
 pub mod resolve;
 
-pub use ecmp::{EcmpGroup, Member};
+pub use ecmp::{EcmpGroup, Member, client_hash};
 pub use fib::{FibResult, Vrfs};
 pub use labels::{MplsLabels, Target, Vnis};
 pub use paged::Paged;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agent_api::v1::{EcmpMember, Encapsulation, NextHop, Tunnel, next_hop};
+use agent_api::v1::{Affinity, EcmpMember, Encapsulation, NextHop, Tunnel, next_hop};
 
 use crate::{ask, connect::Client, error::Error};
 
@@ -53,7 +53,10 @@ impl Places {
             Some(next_hop::Kind::Interface(to)) => format!("{} {}", self.interface(to.interface), to.address),
             Some(next_hop::Kind::Tunnel(to)) => tunnel(to),
             Some(next_hop::Kind::Ecmp(ecmp)) => {
-                ecmp.members.iter().map(member).collect::<Vec<_>>().join(", ")
+                let mut words: Vec<_> = ecmp.members.iter().map(member).collect();
+                words.extend((ecmp.affinity() == Affinity::ClientAddress).then(|| "by client".to_owned()));
+                words.extend(ecmp.prefer_local.then(|| "local first".to_owned()));
+                words.join(", ")
             }
             Some(next_hop::Kind::Vrf(to)) => self.vrf(to.vrf),
             Some(next_hop::Kind::SourceNat(of)) => of.source_nat.to_string(),
@@ -143,7 +146,7 @@ mod tests {
             tunnel(Encapsulation::MplsOverUdp, "10.1.0.66", 32),
             tunnel(Encapsulation::Vxlan, "", 100),
             tunnel(Encapsulation::MplsOverGre, "", 0),
-            next_hop::Kind::Ecmp(Ecmp { members }),
+            next_hop::Kind::Ecmp(Ecmp { members, affinity: 1, prefer_local: true }),
             next_hop::Kind::Vrf(VrfNextHop { vrf: 1 }),
         ]);
         let texts: Vec<_> = (0..=12).map(|id| places.next_hop(id)).collect();
@@ -160,7 +163,7 @@ mod tests {
                 "tunnel MPLSoUDP 10.1.0.66 → 10.1.0.194 label 32",
                 "tunnel VXLAN 10.1.0.194 vni 100",
                 "tunnel MPLSoGRE 10.1.0.194",
-                "ecmp 5 label 40 ×3, 4 ×0",
+                "ecmp 5 label 40 ×3, 4 ×0, by client, local first",
                 "vrf red",
                 "unknown",
             ]

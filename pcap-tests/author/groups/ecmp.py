@@ -6,13 +6,13 @@ from golden import *
 from .nat import SERVICE, service
 
 
-def group(*members):
+def group(*members, **fields):
     """An ecmp next hop of (next hop, label, weight)."""
     listed = []
     for to, label, weight in members:
         member = {"next_hop": to if isinstance(to, int) else to.next_hop if isinstance(to, Port) else to.id}
         listed.append({**member, **({"label": label} if label else {}), "weight": weight})
-    return {"ecmp": {"members": listed}}
+    return {"ecmp": {"members": listed, **fields}}
 
 
 def scene(c, a=1, b=0, **fields):
@@ -24,9 +24,16 @@ def scene(c, a=1, b=0, **fields):
     return vm, to_a, to_b, number, route
 
 
-def again(number, *members):
+def again(number, *members, **fields):
     """The same next hop with other members."""
-    return {"next_hop": {"id": number, **group(*members)}}
+    return {"next_hop": {"id": number, **group(*members, **fields)}}
+
+
+def nobody(c, vm, packet):
+    """The sender is told that nobody is there: port unreachable, as from a server without this service."""
+    f = 4 if isinstance(packet, IP) else 6
+    c.dropped("ecmp_empty")
+    c.expect(vm, icmp_error(vm.gateway(f), packet, "unreachable", 3 if f == 4 else 4), originated=True)
 
 
 @case([7])
@@ -173,10 +180,11 @@ def answer_follows_the_sender(c):
 
 @case()
 def nobody_has_weight(c):
-    """All members drained: a new flow has nowhere to go."""
+    """All members drained: a new flow has nowhere to go, and its sender is told."""
     vm, to_a, to_b, number, _ = scene(c, 0, 0, policy=True)
-    c.send(vm, udp(VM[4], REMOTE[4]))
-    c.dropped("ecmp_empty")
+    packet = udp(VM[4], REMOTE[4])
+    c.send(vm, packet)
+    nobody(c, vm, packet)
     c.mutant(put=[again(number, (to_a, 39, 1))])
 
 
@@ -184,18 +192,19 @@ def nobody_has_weight(c):
 def nobody_has_weight_in_packet_mode(c):
     """The same without flows."""
     vm, to_a, to_b, number, _ = scene(c, 0, 0)
-    c.send(vm, udp(VM[4], REMOTE[4]))
-    c.dropped("ecmp_empty")
+    packet = udp(VM[4], REMOTE[4])
+    c.send(vm, packet)
+    nobody(c, vm, packet)
     c.mutant(put=[again(number, (to_a, 39, 1))])
 
 
-def cluster(c, local=1, remote=1):
+def cluster(c, local=1, remote=1, **fields):
     """A service with a backend here (vm2) and one on another node; vm1 is a client."""
     client, backend = c.vm("vm1", VM[4], policy=True), c.vm("vm2", VM2[4], policy=True, label=26)
     tunnel = c.tunnel(MPLS_UDP, PEER)
     c.route(REMOTE_NET[4], tunnel, label=40)
     service(c, backend, to_port=8080)
-    number = c.next_hop(**group((backend, None, local), (tunnel, 39, remote)))
+    number = c.next_hop(**group((backend, None, local), (tunnel, 39, remote), **fields))
     c.route(f"{SERVICE}/32", number)
     c.label(100, vrf=1)
     return client, backend, tunnel, number
@@ -221,6 +230,40 @@ def service_picks_the_remote_backend(c):
     c.send(client, syn)
     c.expect(c.fabric, tunnel.to_peer(hop(syn), 39))
     c.mutant(put=[again(number, (backend, None, 1), (tunnel, 39, 0))])
+
+
+@case([7])
+def service_prefers_local_backends(c):
+    """Local backends come first, though the remote one has all but a little of the weight; drained, they do not."""
+    client, backend, tunnel, number = cluster(c, 1, 60000, prefer_local=True)
+    for sport in range(40001, 40009):
+        packet = tcp(VM[4], SERVICE, sport)
+        c.send(client, packet)
+        c.expect(backend, rewrite(hop(packet), dst=VM2[4], dport=8080))
+    c.change(put=[again(number, (backend, None, 0), (tunnel, 39, 1), prefer_local=True)])
+    packet = tcp(VM[4], SERVICE, 40009)
+    c.send(client, packet)
+    c.expect(c.fabric, tunnel.to_peer(hop(packet), 39))
+    c.mutant(put=[again(number, (backend, None, 1), (tunnel, 39, 60000))])
+
+
+for f in (4, 6):
+
+    @case([7], name=f"service_without_backends_ipv{f}", f=f)
+    def service_without_backends(c, f):
+        """A service that has no backend at all refuses by name and tells the sender; with one it answers again."""
+        client, backend = c.vm("vm1", VM[4], VM[6], policy=True), c.vm("vm2", VM2[4], VM2[6], policy=True)
+        address = {4: SERVICE, 6: "2001:db8:60::17"}[f]
+        number = c.next_hop(**group())
+        c.route(f"{address}/{HOST[f]}", number)
+        c.put("floating_ip", id=9, address=address, vrf=1, interfaces=[backend.id])
+        syn = tcp(VM[f], address)
+        c.send(client, syn)
+        nobody(c, client, syn)
+        c.change(put=[again(number, (backend, None, 1))])
+        c.send(client, syn)
+        c.expect(backend, rewrite(hop(syn), dst=VM2[f]))
+        c.mutant(put=[again(number, (backend, None, 1))])
 
 
 @case([7])

@@ -246,6 +246,52 @@ for f in (4, 6):
 
 
 @case()
+def port_map_range(c):
+    """Ports 8000 to 8009 are 9000 to 9009 of the workload; 7999 and 8010 are nothing; the answer comes from 8009."""
+    media = [{"protocol": 17, "port": 8000, "last": 8009, "to_port": 9000, "name": "media"}]
+    vm, gateway, address = scene(c, port_maps=media)
+    for port in (8000, 8009):
+        packet = udp(OUTSIDE[4], FIP[4], dport=port, ttl=60)
+        c.send(c.fabric, gateway.to_node(packet, 47))
+        c.expect(vm, rewrite(packet, dst=VM[4], dport=port + 1000))
+    answer = udp(VM[4], OUTSIDE[4], 9009, 40000)
+    c.send(vm, answer)
+    c.expect(c.fabric, gateway.to_peer(rewrite(hop(answer), src=FIP[4], sport=8009), 39))
+    for port in (7999, 8010):
+        c.send(c.fabric, gateway.to_node(udp(OUTSIDE[4], FIP[4], dport=port, ttl=60), 47))
+        c.dropped("nat_port")
+    c.mutant(put=[changed(address, port_maps=[{**media[0], "to_port": 9001}])])
+
+
+@case()
+def port_maps_to_one_port(c):
+    """Two ports of a service lead to one port of the workload: each answer comes from the port that was asked."""
+    maps = [{"protocol": 6, "port": port, "to_port": 80} for port in (80, 8888)]
+    vm, gateway, address = scene(c, direction="NAT_INGRESS", port_maps=maps)
+    for sport, port in ((40000, 80), (40001, 8888)):
+        syn = tcp(OUTSIDE[4], FIP[4], sport, port, ttl=60)
+        c.send(c.fabric, gateway.to_node(syn, 47))
+        c.expect(vm, rewrite(syn, dst=VM[4], dport=80))
+        answer = tcp(VM[4], OUTSIDE[4], 80, sport, "SA", 9000, 1001)
+        c.send(vm, answer)
+        c.expect(c.fabric, gateway.to_peer(rewrite(hop(answer), src=FIP[4], sport=port), 39))
+    c.mutant(put=[changed(address, port_maps=[maps[0], {**maps[1], "to_port": 81}])])
+
+
+@case()
+def port_map_tells_a_workload(c):
+    """A workload that asks a service for a port that it does not map is told at once: port unreachable."""
+    a, b = c.vm("vm1", VM[4], policy=True), c.vm("vm2", VM2[4], policy=True)
+    address = service(c, b)
+    c.route(f"{SERVICE}/32", c.next_hop(ecmp={"members": [{"next_hop": b.next_hop, "weight": 1}]}))
+    asked = tcp(VM[4], SERVICE, dport=81)
+    c.send(a, asked)
+    c.dropped("nat_port")
+    c.expect(a, icmp_error(a.gateway(4), asked, "unreachable", 3), originated=True)
+    c.mutant(put=[changed(address, port_maps=[{"protocol": 6, "port": 81, "to_port": 80}])])
+
+
+@case()
 def port_map_refuses_others(c):
     """A floating IP with port maps is nothing but those: another port, another protocol, a ping are refused."""
     vm, gateway, address = scene(c, port_maps=[{"protocol": 6, "port": 8888, "to_port": 80}])

@@ -4,6 +4,7 @@
 mod checks;
 mod connected;
 mod limits;
+mod port_maps;
 mod routes;
 
 #[cfg(test)]
@@ -171,6 +172,7 @@ fn stage_all(
     checks::names(store, staged)?;
     checks::references(store, staged)?;
     checks::joints(store, staged)?;
+    port_maps::port_maps(store, staged)?;
     routes::references(store, staged)?;
     limits::check(store, staged, limits)
 }

@@ -9,7 +9,7 @@ use super::burst::{Leaf, Origin};
 use super::rules::{Known, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
-use crate::tables::{FloatingIp, Interface, NextHop, PeerId, SourceNat, Tables};
+use crate::tables::{Affinity, Ecmp, FloatingIp, Interface, NextHop, PeerId, SourceNat, Tables};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,10 +178,16 @@ fn run<N: Narrate>(
         vrf,
         direct: opening.direct,
         v6: original.v6,
+        source: &original.src,
         destination: &original.dst,
         origin: opening.origin,
     };
     let walked = walk::walk(tables, start, pick)?;
+    if let Some((id, slot)) = walked.picked
+        && let Some(NextHop::Ecmp(ecmp)) = tables.next_hop(id)
+    {
+        say.tell("ecmp", || picked(ecmp, id, slot));
+    }
     say.tell("route", || {
         let label =
             |label: Label| if label.is_some() { format!(" label {}", label.0) } else { String::new() };
@@ -233,7 +239,11 @@ fn run<N: Narrate>(
         None => None,
     };
     if let Some((fip, port)) = inside {
-        say.tell("floating_ip", || format!("destination translated by floating IP {}", fip.id));
+        say.tell("floating_ip", || {
+            let map = fip.map_of(original.protocol, original.dst_port);
+            let map = map.map_or_else(String::new, |map| format!(", {map}"));
+            format!("destination translated by floating IP {}{map}", fip.id)
+        });
         decision.translated.dst = fip.fixed;
         decision.translated.dst_port = if original.is_icmp() { original.dst_port } else { port };
         if opening.workload.is_some() && opening.workload == decision.destination {
@@ -316,6 +326,21 @@ fn run<N: Narrate>(
             .map_or_else(Leaf::default, |back| back.leaf),
     };
     Ok(())
+}
+
+/// How a group picked, for an operator.
+fn picked(ecmp: &Ecmp, id: NextHopId, slot: usize) -> String {
+    let members = ecmp.group.members();
+    let by = match ecmp.affinity {
+        Affinity::Flow => "flow",
+        Affinity::Client => "source address",
+    };
+    let first = if ecmp.local.is_some() { ", local members first" } else { "" };
+    let member = members.get(slot).map_or_else(String::new, |member| {
+        let label = if member.label.is_some() { format!(" label {}", member.label.0) } else { String::new() };
+        format!("next hop {}{label} weight {}", member.next_hop, member.weight)
+    });
+    format!("group {id} of {}, by {by}{first}: {member}", members.len())
 }
 
 /// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix

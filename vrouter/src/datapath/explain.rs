@@ -98,7 +98,7 @@ pub fn explain(
     }
     let (ran, captured) = run(&Context { flows: &scratch, ..*cx }, seed, memory, arrival, frame)?;
 
-    let (meta, slot) = (ran.burst.meta[0], ran.burst.slot[0]);
+    let (meta, slot) = (as_it_came(cx, seed, arrival, frame, &ran)?, ran.burst.slot[0]);
     tell_arrival(cx, &mut story.steps, &meta, &slot, frame);
     match known {
         Some((key, half)) => tell_session(cx, &mut story.steps, &key, half),
@@ -118,6 +118,23 @@ pub fn explain(
         refuse(&mut story, reason);
     }
     Some(story)
+}
+
+/// The packet before anything was done to it but to take it out of its tunnel.
+fn as_it_came(
+    cx: &Context<'_>,
+    seed: u64,
+    arrival: InterfaceId,
+    frame: &[u8],
+    ran: &Datapath<MemoryBuf>,
+) -> Option<Meta> {
+    let mut datapath = new_datapath(cx, seed)?;
+    let mut frames = ArrayVec::new();
+    frames.push(MemoryBuf::new(frame));
+    datapath.admit(cx, arrival, &mut frames);
+    datapath.parse(cx, arrival);
+    datapath.classify(cx, arrival);
+    Some(Meta { hash: ran.burst.meta[0].hash, ..datapath.burst.meta[0] })
 }
 
 /// The datagram that a packet is a fragment of, where that decides.
@@ -159,11 +176,7 @@ fn run(
     arrival: InterfaceId,
     frame: &[u8],
 ) -> Option<(Datapath<MemoryBuf>, Captured)> {
-    let counters = Arc::new(WorkerCounters::default());
-    let events = Arc::new(EventQueue::new(4, 4));
-    let slots = cx.flows.worker(WorkerId(0))?;
-    let config = DatapathConfig { worker: NOBODY, seed, express: false };
-    let mut datapath = Datapath::new(&config, slots, counters, events);
+    let mut datapath = new_datapath(cx, seed)?;
     if let Some(memory) = memory {
         datapath.remember(memory);
     }
@@ -172,6 +185,14 @@ fn run(
     frames.push(MemoryBuf::new(frame));
     datapath.run(cx, arrival, &mut frames, &mut captured);
     Some((datapath, captured))
+}
+
+fn new_datapath(cx: &Context<'_>, seed: u64) -> Option<Datapath<MemoryBuf>> {
+    let counters = Arc::new(WorkerCounters::default());
+    let events = Arc::new(EventQueue::new(4, 4));
+    let slots = cx.flows.worker(WorkerId(0))?;
+    let config = DatapathConfig { worker: NOBODY, seed, express: false };
+    Some(Datapath::new(&config, slots, counters, events))
 }
 
 /// Puts a copy of a session into the scratch table.

@@ -98,6 +98,8 @@ fn told_of(reason: DropReason, mtu: u16, protocol: u8) -> Option<Told> {
             Some(Told::Error(IcmpError::AdministrativelyProhibited))
         }
         DropReason::NeighbourFailed => Some(Told::Error(IcmpError::HostUnreachable)),
+        // Nobody is behind this address, or behind this port of it: what a server without a service says.
+        DropReason::EcmpEmpty | DropReason::NatPort => Some(Told::Error(IcmpError::PortUnreachable)),
         _ => None,
     }
 }

@@ -36,7 +36,7 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// Takes the frames in and counts them.
-    fn admit(&mut self, cx: &Context<'_>, arrival: InterfaceId, frames: &mut ArrayVec<B, BURST>) {
+    pub(super) fn admit(&mut self, cx: &Context<'_>, arrival: InterfaceId, frames: &mut ArrayVec<B, BURST>) {
         let count = frames.len();
         let mut bytes = 0;
         for (i, frame) in frames.drain(..).enumerate() {
@@ -56,7 +56,7 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// Bytes become facts. What the node's own IP stack says or is to hear is not looked at (SEMANTICS 22).
-    fn parse(&mut self, cx: &Context<'_>, arrival: InterfaceId) {
+    pub(super) fn parse(&mut self, cx: &Context<'_>, arrival: InterfaceId) {
         let row = cx.tables.interface(arrival);
         let twin = row.and_then(|row| row.twin);
         for i in self.burst.live() {

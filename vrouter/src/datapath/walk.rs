@@ -1,10 +1,10 @@
 //! From a destination to the leaf that forwards it: FIB, VRF translation, ECMP.
 
-use nexthop::{FibResult, Member};
+use nexthop::{FibResult, client_hash};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
-use crate::tables::{Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf, Tables, v4_number};
+use crate::tables::{Affinity, Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf, Tables, v4_number};
 
 /// Most VRF translations and group levels on the way to a leaf.
 const MAX_STEPS: usize = 8;
@@ -43,6 +43,8 @@ pub(super) struct Walk {
     pub(super) vrf: VrfId,
     /// The route that was found there; `None` if a label named the next hop.
     pub(super) route: Option<FibResult>,
+    /// The group that picked, and the member: an index.
+    pub(super) picked: Option<(NextHopId, usize)>,
 }
 
 /// The longest match for an address.
@@ -88,6 +90,7 @@ pub(super) struct Start<'a> {
     pub(super) vrf: VrfId,
     pub(super) direct: NextHopId,
     pub(super) v6: bool,
+    pub(super) source: &'a Address,
     pub(super) destination: &'a Address,
     pub(super) origin: Origin,
 }
@@ -99,6 +102,7 @@ impl<'a> Start<'a> {
             vrf: slot.vrf,
             direct: slot.direct,
             v6: meta.is_ipv6(),
+            source: &meta.src,
             destination: &meta.dst,
             origin: slot.origin,
         }
@@ -110,6 +114,7 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
     let mut vrf = start.vrf;
     let mut route = None;
     let mut label = Label::NONE;
+    let mut picked = None;
     let mut id = start.direct;
     if id.0 == 0 {
         let found = lookup(tables, vrf, start.v6, start.destination).ok_or(DropReason::NoRoute)?;
@@ -147,7 +152,8 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
             NextHop::SourceNat(pool) => End::SourceNat(*pool),
             NextHop::Ecmp(ecmp) if ecmp.service && matches!(pick, Pick::Stateless(_)) => End::Service(id),
             NextHop::Ecmp(ecmp) => {
-                let slot = choose(ecmp, label, start.origin, pick)?;
+                let slot = choose(ecmp, label, &start, pick)?;
+                picked = Some((id, slot));
                 let member = &ecmp.group.members()[slot];
                 if let EcmpLeaf::Local(interface) = ecmp.leaves[slot] {
                     End::Local(interface)
@@ -156,7 +162,7 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
                 }
             }
         };
-        return Ok(Walk { end, vrf, route });
+        return Ok(Walk { end, vrf, route, picked });
     }
     Err(DropReason::LookupLoop)
 }
@@ -167,37 +173,28 @@ fn effective(route: Label, member: Label) -> Label {
 }
 
 /// Picks a member: an index into `group.members()` and `leaves`.
-fn choose(ecmp: &Ecmp, label: Label, origin: Origin, pick: Pick) -> Result<usize, DropReason> {
+fn choose(ecmp: &Ecmp, label: Label, start: &Start<'_>, pick: Pick) -> Result<usize, DropReason> {
     // SEMANTICS 7: what came through a tunnel has chosen this node already, and never goes back to the fabric.
-    let from_tunnel = origin == Origin::Tunnel;
-    let usable = |slot: usize| match ecmp.leaves.get(slot) {
-        Some(EcmpLeaf::Local(_) | EcmpLeaf::Plain(_)) => true,
-        Some(EcmpLeaf::Tunnel(_)) => !from_tunnel,
-        Some(EcmpLeaf::Dead) | None => false,
-    };
+    let from_tunnel = start.origin == Origin::Tunnel;
     if let Pick::Pinned(leaf, _) = pick {
-        let pinned = ecmp.group.members().iter().enumerate().position(|(slot, member)| {
-            usable(slot)
-                && match ecmp.leaves[slot] {
-                    EcmpLeaf::Local(interface) => leaf == Leaf::local(interface),
-                    _ => leaf == Leaf::next_hop(member.next_hop, effective(label, member.label)),
-                }
+        let pinned = ecmp.group.members().iter().zip(&ecmp.leaves).position(|(member, end)| match end {
+            EcmpLeaf::Dead => false,
+            EcmpLeaf::Tunnel(_) if from_tunnel => false,
+            EcmpLeaf::Local(interface) => leaf == Leaf::local(*interface),
+            _ => leaf == Leaf::next_hop(member.next_hop, effective(label, member.label)),
         });
         if let Some(slot) = pinned {
             return Ok(slot);
         }
     }
-    let picked = match pick {
-        Pick::New(hash) | Pick::Pinned(_, hash) => {
-            ecmp.group.pick(hash).filter(|slot| usable(*slot)).or_else(|| {
-                // Only some of the members may be taken: rare, and worth a look at each.
-                let slot = |member: &Member| ecmp.group.find(member.next_hop, member.label, 0);
-                ecmp.group.pick_local(hash, |member| slot(member).is_some_and(usable))
-            })
-        }
-        Pick::Stateless(hash) => ecmp.group.pick(hash).filter(|slot| usable(*slot)),
+    let hash = match (ecmp.affinity, pick) {
+        (Affinity::Client, _) => client_hash(start.source),
+        (Affinity::Flow, Pick::New(hash) | Pick::Pinned(_, hash) | Pick::Stateless(hash)) => hash,
     };
-    picked.ok_or(if from_tunnel { DropReason::NoLocalMember } else { DropReason::EcmpEmpty })
+    let all = ecmp.untunneled.as_ref().filter(|_| from_tunnel).unwrap_or(&ecmp.group);
+    let local = ecmp.local.as_ref().and_then(|local| local.pick(hash));
+    let none = if from_tunnel { DropReason::NoLocalMember } else { DropReason::EcmpEmpty };
+    local.or_else(|| all.pick(hash)).ok_or(none)
 }
 
 /// What the route back to a source says about the tunnel a packet came through (SEMANTICS 9).

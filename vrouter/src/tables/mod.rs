@@ -14,7 +14,7 @@ mod source_nat;
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
 pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
 pub use membership::Membership;
-pub use next_hop::{Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
+pub use next_hop::{Affinity, Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
 pub use peers::{PeerId, Peers};
 pub use pin::{Pin, PinKey};
 pub use rule::{RuleCounters, RuleRow, RuleSink};

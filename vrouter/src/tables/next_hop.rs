@@ -79,10 +79,28 @@ pub struct TunnelMember {
 pub struct Ecmp {
     /// Weighted and resilient pick tables; members by identity (next hop, label).
     pub group: nexthop::EcmpGroup,
+    /// The same members with the weight of those only that lead into no tunnel: what came out of one picks among
+    /// them. `None`: that is all of them.
+    pub untunneled: Option<nexthop::EcmpGroup>,
+    /// The same members with the weight of local workloads only, where these come first for other local workloads
+    /// (`prefer_local`). `None`: they do not.
+    pub local: Option<nexthop::EcmpGroup>,
+    /// What a new flow picks by.
+    pub affinity: Affinity,
     /// Per member, what the miss path asks about it.
     pub leaves: Vec<EcmpLeaf>,
     /// Whether any member is a local workload: then the group is a service, and its flows are pinned.
     pub service: bool,
+}
+
+/// What new flows are spread by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// Addresses, protocol and ports: every flow for itself.
+    #[default]
+    Flow,
+    /// The source address: all flows of a client go to one member.
+    Client,
 }
 
 /// What a member leads to.

@@ -9,6 +9,7 @@ mod path_mtu;
 mod policies;
 mod rebirth;
 mod rules;
+mod services;
 mod source_nat;
 mod sources;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use agent_api::v1::{Entry, NatDirection, Object, object};
+use agent_api::v1::{Entry, NatDirection, Object, PortMap, object};
 
 use crate::{ask, connect::Client, describe::Places, error::Error, table::Grid, text};
 
@@ -36,7 +36,7 @@ pub(super) async fn table(
         };
         let interfaces: Vec<_> = floating.interfaces.iter().map(|&id| places.interface(id)).collect();
         let ports = floating.port_maps.iter();
-        let ports = ports.map(|map| format!("{}/{}→{}", text::protocol(map.protocol), map.port, map.to_port));
+        let ports = ports.map(port_map);
         let direction = match floating.direction() {
             NatDirection::Both => "both",
             NatDirection::NatIngress => "ingress",
@@ -56,4 +56,11 @@ pub(super) async fn table(
         ]);
     }
     grid.print(out, "No floating IPs.")
+}
+
+/// "http:tcp/8888→80", "tcp/8000-8009→9000".
+fn port_map(map: &PortMap) -> String {
+    let name = if map.name.is_empty() { String::new() } else { format!("{}:", map.name) };
+    let last = if map.last == 0 { String::new() } else { format!("-{}", map.last) };
+    format!("{name}{}/{}{last}→{}", text::protocol(map.protocol), map.port, map.to_port)
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use nexthop::EcmpGroup;
 use packet::{DropReason, Label, NextHopId};
 
 use super::{Compiler, Context, Dirty};
 use crate::{
     control::{
-        objects::{EcmpMember, NextHopKind, NextHopSpec},
+        objects::{EcmpSpec, NextHopKind, NextHopSpec},
         store::Store,
         text::Ip,
     },
@@ -55,7 +56,7 @@ impl Compiler {
             }
             NextHopKind::Vrf(vrf) => NextHop::Vrf(*vrf),
             NextHopKind::SourceNat(id) => NextHop::SourceNat(*id),
-            NextHopKind::Ecmp(members) => ecmp(cx, members, before),
+            NextHopKind::Ecmp(spec) => ecmp(cx, spec, before),
             NextHopKind::Tunnel(tunnel) => NextHop::Tunnel(Arc::new(Tunnel {
                 peer: self.peers.take(tunnel.destination.address, &mut cx.tables.peers),
                 destination: tunnel.destination.address,
@@ -75,22 +76,46 @@ pub(super) const fn label(value: u32) -> Label {
 }
 
 /// A group takes over as much as it can from the one in whose place it comes.
-fn ecmp(cx: &Context<'_>, members: &[EcmpMember], before: Option<&NextHop>) -> NextHop {
+fn ecmp(cx: &Context<'_>, spec: &EcmpSpec, before: Option<&NextHop>) -> NextHop {
     let leaves: Vec<EcmpLeaf> =
-        members.iter().map(|member| leaf(cx.store, cx.tables, member.next_hop)).collect();
-    let members = members.iter().zip(&leaves).map(|(member, leaf)| nexthop::Member {
-        next_hop: member.next_hop,
-        label: label(member.label),
-        // Nothing is sent to a member that leads nowhere.
-        weight: if *leaf == EcmpLeaf::Dead { 0 } else { member.weight },
-    });
-    let group = match before {
-        Some(NextHop::Ecmp(before)) => before.group.successor(members),
-        _ => nexthop::EcmpGroup::new(members),
+        spec.members.iter().map(|member| leaf(cx.store, cx.tables, member.next_hop)).collect();
+    let before = match before {
+        Some(NextHop::Ecmp(before)) => Some(&**before),
+        _ => None,
     };
-    let service = leaves.iter().any(|leaf| matches!(leaf, EcmpLeaf::Local(_)));
-    // Groups with too many members were refused when they were read.
-    group.map_or(NextHop::Discard, |group| NextHop::Ecmp(Arc::new(Ecmp { group, leaves, service })))
+    // The members with the weight of those only that are to be picked from. Nothing is sent to one that leads nowhere.
+    let group = |before: Option<&EcmpGroup>, among: fn(&EcmpLeaf) -> bool| {
+        let members = spec.members.iter().zip(&leaves).map(|(member, leaf)| nexthop::Member {
+            next_hop: member.next_hop,
+            label: label(member.label),
+            weight: if *leaf != EcmpLeaf::Dead && among(leaf) { member.weight } else { 0 },
+        });
+        // Groups with too many members were refused when they were read.
+        match before {
+            Some(before) => before.successor(members).ok(),
+            None => EcmpGroup::new(members).ok(),
+        }
+    };
+    let Some(all) = group(before.map(|before| &before.group), |_| true) else { return NextHop::Discard };
+    let (mut untunneled, mut local) = (None, None);
+    if leaves.iter().any(is_tunnel) {
+        let before = before.map(|before| before.untunneled.as_ref().unwrap_or(&before.group));
+        untunneled = group(before, |leaf| !is_tunnel(leaf));
+    }
+    let service = leaves.iter().any(is_local);
+    if spec.prefer_local && service {
+        let before = before.map(|before| before.local.as_ref().unwrap_or(&before.group));
+        local = group(before, is_local);
+    }
+    NextHop::Ecmp(Arc::new(Ecmp { group: all, untunneled, local, affinity: spec.affinity, leaves, service }))
+}
+
+const fn is_tunnel(leaf: &EcmpLeaf) -> bool {
+    matches!(leaf, EcmpLeaf::Tunnel(_))
+}
+
+const fn is_local(leaf: &EcmpLeaf) -> bool {
+    matches!(leaf, EcmpLeaf::Local(_))
 }
 
 /// What a member leads to. Members are built before their groups.

@@ -181,8 +181,8 @@ fn hop(kind: &NextHopKind) -> Hop {
             Hop::Interface { interface: *interface, gateway: Some(neighbour.std()) }
         }
         NextHopKind::Vrf(vrf) => Hop::Vrf(*vrf),
-        NextHopKind::Ecmp(members) => {
-            let weighty = members.iter().filter(|member| member.weight > 0);
+        NextHopKind::Ecmp(ecmp) => {
+            let weighty = ecmp.members.iter().filter(|member| member.weight > 0);
             Hop::Ecmp(weighty.map(|member| member.next_hop).collect())
         }
         // A tunnel in a tunnel is not made; workloads and the node itself are no underlay.

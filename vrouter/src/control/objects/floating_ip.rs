@@ -10,6 +10,11 @@ use crate::{
     tables::{NatDirection, PortMap},
 };
 
+/// Most port maps of a floating IP: a new flow looks at each.
+const MAX_PORT_MAPS: usize = 1024;
+/// Most bytes of a port map's name.
+const MAX_NAME: usize = 63;
+
 /// A checked floating IP.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FloatingIpSpec {
@@ -44,7 +49,7 @@ pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
         Ok(v1::NatDirection::NatEgress) => NatDirection::Egress,
         Err(_) => return Err(Invalid::new("direction", format!("{} is no direction", message.direction))),
     };
-    let port_maps = read_port_maps(&message.port_maps)?;
+    let port_maps = read_port_maps(&message.port_maps, direction)?;
     let fixed = match message.fixed_address.as_str() {
         "" => None,
         text => {
@@ -58,30 +63,53 @@ pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
     Ok(FloatingIpSpec { id, address, vrf, interfaces, direction, port_maps, fixed, message })
 }
 
-fn read_port_maps(messages: &[v1::PortMap]) -> Result<Vec<PortMap>, Invalid> {
-    let (mut outside, mut inside) = (AHashSet::new(), AHashSet::new());
-    let mut maps = Vec::with_capacity(messages.len());
-    for (index, map) in messages.iter().enumerate() {
+fn read_port_maps(messages: &[v1::PortMap], direction: NatDirection) -> Result<Vec<PortMap>, Invalid> {
+    if messages.len() > MAX_PORT_MAPS {
+        let text = format!("{} port maps; at most {MAX_PORT_MAPS} are allowed", messages.len());
+        return Err(Invalid::new("port_maps", text));
+    }
+    let mut maps: Vec<PortMap> = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
         let field = |name: &str| format!("port_maps[{index}].{name}");
-        if !matches!(map.protocol, 6 | 17 | 132) {
-            let message = format!("protocol {} has no ports: 6, 17 and 132 have", map.protocol);
-            return Err(Invalid::new(field("protocol"), message));
+        let map = read_port_map(message, &field)?;
+        if let Some(other) = maps.iter().find(|other| other.overlaps(&map)) {
+            let text = format!("overlaps {other}");
+            return Err(Invalid::new(field("port"), text));
         }
-        let map = PortMap {
-            protocol: number(&field("protocol"), map.protocol, 0..=255)?,
-            port: number(&field("port"), map.port, 1..=65_535)?,
-            to_port: number(&field("to_port"), map.to_port, 1..=65_535)?,
-        };
-        if !outside.insert((map.protocol, map.port)) {
-            return Err(Invalid::new(field("port"), format!("port {} is mapped twice", map.port)));
-        }
-        if !inside.insert((map.protocol, map.to_port)) {
-            let message = format!("port {} is reached twice: replies could not be told apart", map.to_port);
-            return Err(Invalid::new(field("to_port"), message));
+        // Only a session that the workload opens has to find its port outside.
+        if direction != NatDirection::Ingress
+            && let Some(other) = maps.iter().find(|other| other.overlaps_inside(&map))
+        {
+            let text = format!(
+                "{other} leads there too, and the workload could not tell which is its own: only with NAT_INGRESS"
+            );
+            return Err(Invalid::new(field("to_port"), text));
         }
         maps.push(map);
     }
     Ok(maps)
+}
+
+fn read_port_map(message: &v1::PortMap, field: &dyn Fn(&str) -> String) -> Result<PortMap, Invalid> {
+    if !matches!(message.protocol, 6 | 17 | 132) {
+        let text = format!("protocol {} has no ports: 6, 17 and 132 have", message.protocol);
+        return Err(Invalid::new(field("protocol"), text));
+    }
+    let port: u16 = number(&field("port"), message.port, 1..=65_535)?;
+    let last = match message.last {
+        0 => port,
+        last => number(&field("last"), last, port.into()..=65_535)?,
+    };
+    let to_port: u16 = number(&field("to_port"), message.to_port, 1..=65_535)?;
+    if to_port.checked_add(last - port).is_none() {
+        let text = format!("{} ports from {to_port} on are more than there are", last - port + 1);
+        return Err(Invalid::new(field("last"), text));
+    }
+    if message.name.len() > MAX_NAME {
+        return Err(Invalid::new(field("name"), format!("longer than {MAX_NAME} bytes")));
+    }
+    let protocol = number(&field("protocol"), message.protocol, 0..=255)?;
+    Ok(PortMap { protocol, port, last, to_port, name: message.name.as_str().into() })
 }
 
 impl FloatingIpSpec {

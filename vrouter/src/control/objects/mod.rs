@@ -19,7 +19,7 @@ pub(crate) use flow::{FlowKey, FlowSpec};
 pub(crate) use interface::InterfaceSpec;
 pub(crate) use label::{LabelSpec, Target, VniSpec};
 pub(crate) use network_policy::{MAX_RULES, NetworkPolicySpec};
-pub(crate) use next_hop::{EcmpMember, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
+pub(crate) use next_hop::{EcmpSpec, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
 pub(crate) use route::{Path, RouteKey, RouteSpec};
 pub(crate) use security_group::SecurityGroupSpec;
 pub(crate) use source_nat::{SourceNatSpec, next_hop_of as source_nat_next_hop};

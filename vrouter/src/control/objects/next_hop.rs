@@ -11,6 +11,7 @@ use crate::control::{
     fault::Invalid,
     text::{Ip, parse_mac},
 };
+use crate::tables::Affinity;
 
 /// Next hops from here on are the vRouter's own: the routes of its own addresses name them.
 pub(crate) const FIRST_INTERNAL: u32 = 0xfe_0000;
@@ -38,7 +39,7 @@ pub(crate) enum NextHopKind {
     Resolve(InterfaceId),
     Interface(InterfaceId, Option<Ip>),
     Tunnel(TunnelSpec),
-    Ecmp(Vec<EcmpMember>),
+    Ecmp(EcmpSpec),
     Vrf(VrfId),
     /// The vRouter's own, for the addresses of a pool.
     SourceNat(u16),
@@ -61,6 +62,14 @@ pub(crate) struct TunnelSpec {
     pub(crate) udp_checksum: bool,
     /// On top of the route's, the outermost first.
     pub(crate) outer_labels: [Label; MAX_OUTER_LABELS],
+}
+
+/// A checked ecmp group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EcmpSpec {
+    pub(crate) members: Vec<EcmpMember>,
+    pub(crate) affinity: Affinity,
+    pub(crate) prefer_local: bool,
 }
 
 /// A member of an ecmp group.
@@ -88,7 +97,7 @@ pub(super) fn read(message: v1::NextHop) -> Result<NextHopSpec, Invalid> {
             NextHopKind::Interface(interface::id("interface.interface", out.interface)?, neighbour)
         }
         Some(Kind::Tunnel(tunnel)) => NextHopKind::Tunnel(read_tunnel(tunnel)?),
-        Some(Kind::Ecmp(ecmp)) => NextHopKind::Ecmp(read_members(ecmp)?),
+        Some(Kind::Ecmp(ecmp)) => NextHopKind::Ecmp(read_ecmp(ecmp)?),
         Some(Kind::Vrf(other)) => NextHopKind::Vrf(vrf::id("vrf.vrf", other.vrf)?),
         Some(Kind::SourceNat(_)) => {
             return Err(Invalid::new("source_nat", "is made by the vRouter: write a source_nat object"));
@@ -159,6 +168,15 @@ fn read_outer_labels(tunnel: &v1::Tunnel, vxlan: bool) -> Result<[Label; MAX_OUT
         *label = Label(number(&field, value, label::MIN_LABEL..=label::MAX_LABEL)?);
     }
     Ok(labels)
+}
+
+fn read_ecmp(ecmp: &v1::Ecmp) -> Result<EcmpSpec, Invalid> {
+    let affinity = match v1::Affinity::try_from(ecmp.affinity) {
+        Ok(v1::Affinity::Flow) => Affinity::Flow,
+        Ok(v1::Affinity::ClientAddress) => Affinity::Client,
+        Err(_) => return Err(Invalid::new("ecmp.affinity", format!("{} is no affinity", ecmp.affinity))),
+    };
+    Ok(EcmpSpec { members: read_members(ecmp)?, affinity, prefer_local: ecmp.prefer_local })
 }
 
 fn read_members(ecmp: &v1::Ecmp) -> Result<Vec<EcmpMember>, Invalid> {
@@ -233,8 +251,8 @@ impl NextHopSpec {
             NextHopKind::Tunnel(tunnel) => {
                 visit(ObjectKey::Vrf(tunnel.transport_vrf), Field::Plain("tunnel.transport_vrf"));
             }
-            NextHopKind::Ecmp(members) => {
-                for (index, member) in members.iter().enumerate() {
+            NextHopKind::Ecmp(ecmp) => {
+                for (index, member) in ecmp.members.iter().enumerate() {
                     let field = Field::Inside("ecmp.members", index, "next_hop");
                     visit(ObjectKey::NextHop(member.next_hop), field);
                 }
@@ -247,7 +265,7 @@ impl NextHopSpec {
     /// The members of an ecmp group; none for other kinds.
     pub(crate) fn members(&self) -> &[EcmpMember] {
         match &self.kind {
-            NextHopKind::Ecmp(members) => members,
+            NextHopKind::Ecmp(ecmp) => &ecmp.members,
             _ => &[],
         }
     }

@@ -146,7 +146,8 @@ fn kind() -> impl Strategy<Value = v1::next_hop::Kind> {
             transport_vrf,
             ..Default::default()
         })),
-        prop::collection::vec(member, 0..4).prop_map(|members| K::Ecmp(v1::Ecmp { members })),
+        prop::collection::vec(member, 0..4)
+            .prop_map(|members| K::Ecmp(v1::Ecmp { members, ..Default::default() })),
         (0..4_u32).prop_map(|vrf| K::Vrf(v1::VrfNextHop { vrf })),
     ]
 }

@@ -424,6 +424,26 @@ const BAD: &[(&str, u32, &str)] = &[
         3,
         "port_maps[1].to_port",
     ),
+    (
+        "floating_ip: {id: 9, address: '10.40.0.3', port_maps: [{protocol: 6, port: 10, last: 9, to_port: 1}]}",
+        3,
+        "port_maps[0].last",
+    ),
+    (
+        "floating_ip: {id: 9, address: '10.40.0.3', port_maps: [{protocol: 6, port: 1, last: 10, to_port: 65530}]}",
+        3,
+        "port_maps[0].last",
+    ),
+    (
+        "floating_ip: {id: 9, address: '10.40.0.3', port_maps: [{protocol: 6, port: 10, last: 20, to_port: 10}, {protocol: 6, port: 20, to_port: 1}]}",
+        3,
+        "port_maps[1].port",
+    ),
+    (
+        "floating_ip: {id: 9, address: '10.40.0.3', port_maps: [{protocol: 6, port: 10, last: 20, to_port: 10}, {protocol: 6, port: 21, to_port: 20}]}",
+        3,
+        "port_maps[1].to_port",
+    ),
     // flow
     (
         "flow: {interface: 0, direction: EGRESS, source: '10.0.0.1', destination: '10.0.0.2', action: DENY}",
@@ -533,4 +553,34 @@ fn the_rules_of_all_policies_of_a_network_are_one_list_of_limited_length() {
     assert_eq!(refusal(&result), (9, "network_policy 2".to_owned(), ""), "it is bound");
     bench.put("- vrf: {id: 1, name: red}");
     bench.delete("- network_policy: {id: 2}\n- network_policy: {id: 1}");
+}
+
+#[test]
+fn two_floating_ips_with_one_address_may_share_an_interface_but_not_a_port() {
+    let service = |id: u32, map: &str| {
+        format!(
+            "- floating_ip: {{id: {id}, address: '10.40.0.3', vrf: 1, interfaces: [2], port_maps: [{map}]}}\n"
+        )
+    };
+    let (web, more) =
+        ("{protocol: 6, port: 80, last: 89, to_port: 80}", "{protocol: 6, port: 90, to_port: 90}");
+    let same = "{protocol: 6, port: 89, to_port: 9}";
+    let overlap = |result: &v1::BatchResult, id: u32| {
+        assert_eq!(
+            refusal(result),
+            (9, format!("floating_ip {id}"), "port_maps[0].port"),
+            "{}",
+            result.message
+        );
+    };
+    let mut bench = Bench::node();
+    // Inside a batch, and beside what is there already.
+    overlap(&bench.try_put(&(service(901, web) + &service(902, same))), 902);
+    bench.put(&(service(901, web) + &service(902, more)));
+    overlap(&bench.try_put(&service(903, same)), 903);
+    overlap(&bench.try_put(&service(902, same)), 902);
+    // A batch may move a port from one to the other; another protocol, interface or address is another port.
+    bench.put(&(service(901, more) + &service(902, same)));
+    bench.put(&service(903, "{protocol: 17, port: 89, to_port: 9}"));
+    bench.put(&service(904, same).replace("10.40.0.3", "10.40.0.4"));
 }
