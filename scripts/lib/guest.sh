@@ -51,8 +51,8 @@ make_initramfs() {
     (cd "$tree" && find . | "$busybox" cpio -o -H newc 2>/dev/null | gzip -1) >"$WORK/initramfs"
 }
 
-# start_guest NAME TAP: the guest's network card is the other end of the kernel's interface TAP in namespace NAME, and
-# everything on that cable is written into $WIRE. Sets $guest, its process; it talks into $WORK/console.
+# start_guest NAME TAP OTHER: the guest's network cards are the other ends of the kernel's interfaces TAP and OTHER in
+# namespace NAME, and everything on the first cable is written into $WIRE. Sets $guest, its process; it talks into $WORK/console.
 start_guest() {
     local unpacked=$KEPT/root program libraries
     program=$(command -v qemu-system-x86_64 || echo "$unpacked/usr/bin/qemu-system-x86_64")
@@ -65,6 +65,8 @@ start_guest() {
         -kernel "$KEPT/vmlinuz" -initrd "$WORK/initramfs" -append "console=ttyS0 quiet panic=1" \
         -netdev "tap,id=cable,ifname=$2,script=no,downscript=no,vnet_hdr=off" \
         -device virtio-net-pci,netdev=cable,mac=02:00:00:00:00:c2,romfile= \
+        -netdev "tap,id=other,ifname=$3,script=no,downscript=no,vnet_hdr=off" \
+        -device virtio-net-pci,netdev=other,mac=02:00:00:00:00:c3,romfile= \
         -object "filter-dump,id=dump,netdev=cable,file=$WIRE" >"$WORK/qemu.log" 2>&1 &
     guest=$!
 }
