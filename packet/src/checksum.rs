@@ -276,6 +276,19 @@ pub fn verify(data: &[u8], meta: &Meta) -> Verification {
     }
 }
 
+/// Whether a TCP or UDP checksum looks *partial*: its field is the folded pseudo header. A packet whose checksum is
+/// right looks so once in 65 536 times, and completing it then changes nothing.
+#[must_use]
+pub fn is_partial(data: &[u8], meta: &Meta) -> bool {
+    let whole = meta.facts.contains(Facts::L4) && !meta.facts.contains(Facts::FRAGMENT);
+    let Some(segment) = segment(data, meta).filter(|_| whole) else { return false };
+    let field = match meta.protocol {
+        ip::TCP | ip::UDP => field_offset(meta.protocol).and_then(|at| bytes::u16_at(segment, at)),
+        _ => None,
+    };
+    field.is_some_and(|field| field == pseudo_header_of(segment, meta).fold())
+}
+
 /// Completes a *partial* checksum: the field holds the folded pseudo header, the rest of the sum is added
 /// here. `false`, and nothing changed, for packets that cannot have one (fragments, other protocols).
 ///

@@ -90,8 +90,11 @@ proptest! {
                 partial[field..field + 2].copy_from_slice(&pseudo.to_be_bytes());
             }
         }
+        let told = matches!(protocol, TCP | UDP);
+        prop_assert_eq!(checksum::is_partial(&partial, &meta), told);
         prop_assert!(checksum::complete(&mut partial, &meta));
         prop_assert_eq!(&partial, &packet);
+        prop_assert_eq!(checksum::verify(&partial, &meta), Verification::Correct);
         if protocol != SCTP {
             let field = l4 + checksum::field_offset(protocol).unwrap();
             partial[field..field + 2].copy_from_slice(&[0xde, 0xad]);

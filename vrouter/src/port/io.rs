@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 use dpdk::{Mbuf, Mempool, RxQueue, TxQueue};
+use packet::{L4Checksum, PacketBuf, checksum, parse};
 
 use crate::datapath::BURST;
 use crate::worker::io::{Allocate, Io, Receive, Transmit};
@@ -15,15 +16,49 @@ pub struct Dpdk;
 
 impl Io for Dpdk {
     type Frame = Mbuf;
-    type Rx = RxQueue;
+    type Rx = Receiver;
     type Tx = TxQueue;
     type Pool = Pool;
 }
 
-impl Receive<Mbuf> for RxQueue {
+/// A receive queue.
+#[derive(Debug)]
+pub struct Receiver {
+    queue: RxQueue,
+    /// The device hands over what a kernel sent to it with checksums left to the device, and does not say which: a
+    /// packet socket keeps that to itself.
+    completes: bool,
+}
+
+impl Receiver {
+    /// A queue of a device that completes checksums, or says where it did not; or of one that does neither.
+    #[must_use]
+    pub const fn new(queue: RxQueue, silent: bool) -> Self {
+        Self { queue, completes: silent }
+    }
+
+    /// The queue's number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.queue.queue()
+    }
+}
+
+impl Receive<Mbuf> for Receiver {
     #[inline]
     fn receive(&mut self, frames: &mut ArrayVec<Mbuf, BURST>) {
-        Self::receive(self, frames);
+        self.queue.receive(frames);
+        if self.completes {
+            frames.iter_mut().for_each(complete);
+        }
+    }
+}
+
+/// Completes the checksum of a packet that was sent without.
+fn complete<B: PacketBuf>(frame: &mut B) {
+    let Ok(meta) = parse::ethernet(frame.data()) else { return };
+    if checksum::is_partial(frame.data(), &meta) && checksum::complete(frame.data_mut(), &meta) {
+        frame.set_l4_checksum(L4Checksum::Verified);
     }
 }
 

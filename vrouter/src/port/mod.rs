@@ -18,7 +18,7 @@ use packet::{InterfaceId, PortId};
 
 pub use assign::Assignments;
 pub use device::Allowed;
-pub use io::{Dpdk, Pool};
+pub use io::{Dpdk, Pool, Receiver};
 
 use crate::control::{AttachedPort, Link, PortRequest, Ports};
 use crate::worker::{Command, Handoff, Input, Mailbox, Output};
@@ -82,6 +82,7 @@ impl DpdkPorts {
         id: PortId,
         interface: InterfaceId,
         queues: Queues,
+        silent: bool,
     ) -> (Vec<usize>, Vec<(usize, bool)>) {
         let receivers = assign::receivers(queues.rx.len(), &mut self.load);
         let senders = assign::senders(queues.tx.len(), self.workers.len(), &receivers);
@@ -101,7 +102,8 @@ impl DpdkPorts {
             mailbox.ask(Command::AddOutput(id, output));
         }
         for (rx, &worker) in queues.rx.into_iter().zip(&receivers) {
-            let queue = rx.queue();
+            let rx = Receiver::new(rx, silent);
+            let queue = rx.number();
             if let Some(mailbox) = self.workers.get(worker) {
                 mailbox.ask(Command::AddInput(Input { port: id, queue, interface, rx }));
             }
@@ -153,7 +155,8 @@ impl Ports for DpdkPorts {
             queues = queues.rx.len(),
             "port attached"
         );
-        let (receivers, senders) = self.hand_out(attached.port, request.interface, queues);
+        let (receivers, senders) =
+            self.hand_out(attached.port, request.interface, queues, is_silent(port.device()));
         self.assignments.add(attached.port, request.interface, &receivers);
         self.ports.insert(attached.port, Attached { port, receivers, senders });
         Ok(attached)
@@ -244,6 +247,12 @@ fn is_real(device: &Device) -> bool {
             | DeviceKind::AfPacket { .. }
             | DeviceKind::AfXdp { .. }
     )
+}
+
+/// Whether a device hands over packets with checksums that somebody left to it, and does not say so. Others complete
+/// them (tap, vhost-user) or never see any.
+const fn is_silent(device: &Device) -> bool {
+    matches!(device.kind, DeviceKind::AfPacket { .. })
 }
 
 fn set_mac(port: &mut Port, mac: [u8; 6]) -> Result<(), String> {

@@ -11,12 +11,12 @@ use crate::objects::{NULL, repeat, workload, workload_with};
 
 /// The node's fabric port 10.1.0.66 on the cable's outer end, and its twin, which outlives the daemon.
 const NODE: &str = "- vrf: {id: 0, name: fabric}
-- interface: {id: 9, name: fabric, role: FABRIC, addresses: ['10.1.0.66/24', '2001:db8:a::42/64'],
+- interface: {id: 9, name: fabric, role: FABRIC, mac: '02:00:0a:01:00:42', addresses: ['10.1.0.66/24', '2001:db8:a::42/64'],
     device: {af_packet: {interface: outer}}}
 - interface: {id: 10, name: host, role: HOST, twin_of: 9, device: {tap: {name: host, persist: true}}}
 ";
 
-const SERVER: &str = "
+pub(crate) const SERVER: &str = "
 import socket, sys, threading
 def serve(connection):
     while data := connection.recv(65536):
@@ -27,7 +27,7 @@ while True:
     threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 ";
 
-const CLIENT: &str = "
+pub(crate) const CLIENT: &str = "
 import socket, sys
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60)
 print('ready', flush=True)
@@ -38,14 +38,14 @@ for line in sys.stdin:
 ";
 
 /// A process that is spoken to line by line.
-struct Speaker {
+pub(crate) struct Speaker {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Speaker {
-    fn start(namespace: &Namespace, program: &str, address: &str, port: &str) -> Self {
+    pub(crate) fn start(namespace: &Namespace, program: &str, address: &str, port: &str) -> Self {
         let mut command = namespace.command("python3", &["-c", program, address, port]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
@@ -54,7 +54,14 @@ impl Speaker {
         speaker
     }
 
-    fn hears(&mut self) -> String {
+    /// Tells it a line.
+    pub(crate) fn is_told(&mut self, line: &str) {
+        self.input.write_all(line.as_bytes()).unwrap();
+        self.input.flush().unwrap();
+    }
+
+    /// The next line that it says.
+    pub(crate) fn hears(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line
@@ -94,8 +101,7 @@ impl Conversations {
     fn go_on(&mut self, text: &str) {
         let line = format!("{text}\n");
         for client in &mut self.clients {
-            client.input.write_all(line.as_bytes()).unwrap();
-            client.input.flush().unwrap();
+            client.is_told(&line);
         }
         for client in &mut self.clients {
             assert_eq!(client.hears(), line);
@@ -129,6 +135,7 @@ impl Scene {
 
     /// Gives the twin and the peer their addresses.
     fn address(&self) {
+        self.deafen();
         let (node, peer) = (&self.node, &self.peer);
         for (namespace, interface, addresses) in [
             (node, "host", ["10.1.0.66/24", "2001:db8:a::42/64"]),
@@ -140,6 +147,13 @@ impl Scene {
             }
             namespace.run("ip", &["link", "set", interface, "up"]);
         }
+    }
+
+    /// A packet socket takes nothing away: without this the node's stack would hear its peer by the cable as well, and
+    /// not need the twin. With another MAC than the vRouter's it takes nothing that comes by the cable for its own.
+    fn deafen(&self) {
+        self.node.run("sysctl", &["-qw", "net.ipv4.conf.outer.arp_ignore=1"]);
+        self.node.run("ip", &["link", "set", "outer", "address", "02:00:00:00:00:99"]);
     }
 
     fn reachable(&self) {
@@ -218,7 +232,10 @@ fn the_nodes_connections_outlive_the_daemon() {
     let Scene { node, peer, daemon } = scene;
     let directory = daemon.kill();
     let daemon = Daemon::start_in(directory, |command| wrap(command, &["ip", "netns", "exec", &node.0]));
-    let scene = Scene { node, peer, daemon };
+    let mut scene = Scene { node, peer, daemon };
+    scene.deafen();
     conversations.go_on("after a kill");
+    let (received, sent) = scene.daemon.packets("host");
+    assert!(received >= 4 && sent >= 4, "{received} packets came from the node and {sent} went there");
     scene.reachable();
 }

@@ -1,8 +1,9 @@
 //! Devices on kernel interfaces, in a network namespace of their own: the kernel is the workload.
 
 use crate::harness::{Daemon, config, is_root, output, vrouterd, wait_for, wrap};
+use crate::host::{CLIENT, SERVER, Speaker};
 use crate::namespace::Namespace;
-use crate::objects::NETWORK;
+use crate::objects::{self, NETWORK};
 
 /// A daemon in the namespace, with the workload 10.0.0.1 behind `device`.
 fn daemon_in(namespace: &Namespace, device: &str) -> Daemon {
@@ -76,6 +77,31 @@ fn cabled(test: &str, device: &str) {
 #[test]
 fn af_packet_takes_over_a_kernel_interface() {
     cabled("afp", "{af_packet: {interface: outer}}");
+}
+
+/// A kernel leaves checksums to its end of the cable, which has none to leave them to; a packet socket at the other end
+/// does not say so.
+#[test]
+fn af_packet_completes_the_checksums_that_a_kernel_leaves_to_the_cable() {
+    if !is_root("af_packet_completes_the_checksums_that_a_kernel_leaves_to_the_cable") {
+        return;
+    }
+    let (node, workload, other) =
+        (Namespace::new("csum-n"), Namespace::new("csum-w"), Namespace::new("csum-o"));
+    node.cable(&workload);
+    workload.run("ethtool", &["-K", "inner", "tx", "on", "tso", "off", "gso", "off"]);
+    workload.become_workload("inner");
+    let mut daemon = daemon_in(&node, "{af_packet: {interface: outer}}");
+    daemon.apply(&objects::workload(2, "{tap: {name: vm2}}"));
+    daemon.apply("- next_hop: {id: 1, interface: {interface: 1}}\n- route: {vrf: 1, prefix: 10.0.0.1/32, next_hop: 1}\n");
+    // Not in the node's stack, which would answer from its own end of the cable.
+    node.run("ip", &["link", "set", "vm2", "netns", &other.0]);
+    other.run("ip", &["link", "set", "vm2", "address", "02:00:00:00:00:02", "up"]);
+    other.run("ip", &["address", "add", "10.0.0.2/24", "dev", "vm2"]);
+    let _server = Speaker::start(&other, SERVER, "10.0.0.2", "80");
+    let mut client = Speaker::start(&workload, CLIENT, "10.0.0.2", "80");
+    client.is_told("checksums\n");
+    assert_eq!(client.hears(), "checksums\n");
 }
 
 #[test]
