@@ -99,6 +99,11 @@ async fn sessions_are_listed_with_their_rule_and_filtered() {
         ("10.1.1.3", 4001, 80)
     );
     assert_eq!((flow.action.as_str(), flow.rule.as_str()), ("forward", "security_group 7 rule 1"));
+    // What the rule has decided is counted when it is asked for.
+    let half = server.bench.flows.sessions(None).next().unwrap().session.session.forward();
+    server.bench.flows.half(half).account(Ticks(11), 100);
+    let rules = client.entries(v1::Kind::SecurityGroup).await.remove(0).rules;
+    assert_eq!(rules, [v1::RuleStats { rule: 1, flows: 1, packets: 1, bytes: 100 }]);
     for (request, expected) in [
         (v1::ListFlowsRequest { interface: Some(2), ..Default::default() }, 3),
         (v1::ListFlowsRequest { interface: Some(3), ..Default::default() }, 0),

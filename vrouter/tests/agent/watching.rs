@@ -121,3 +121,49 @@ async fn flows_are_told_when_they_begin_and_end() {
     assert!(ended.ended);
     assert_eq!(ended.flow.unwrap().forward.unwrap().scope, "from vm1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_log_tells_of_flows_that_a_rule_wants_logged_and_of_no_others() {
+    use flow::policy::{RuleSet, RuleSlot};
+    use flow::{FlowKey, NewHalf, NewSession, Scope};
+    use packet::WorkerId;
+
+    let (server, mut client) = Server::node().await;
+    client
+        .put("- network_policy: {id: 5, rules: [{id: 1, action: PASS}, {id: 2, action: PASS, log: true}]}")
+        .await;
+    let tables = server.thread.as_ref().unwrap().handle().tables();
+    let slot = |rule| {
+        let mut rows = tables.rules.iter().map(|(_, row)| row.name);
+        rows.find(|name| (name.set, name.rule) == (RuleSet::NetworkPolicy(5), rule)).unwrap().slot
+    };
+    let request = v1::WatchRequest { policy_log: true, ..v1::WatchRequest::default() };
+    let mut events = client.0.watch(request).await.unwrap().into_inner();
+    let table = std::sync::Arc::clone(&server.bench.flows);
+    let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
+    let now = vrouter::datapath::Now { milliseconds: 60_500 }.tick();
+    for (port, rule) in [(1, slot(1)), (2, slot(2))] {
+        let key = |scope, src_port, dst_port| FlowKey {
+            scope,
+            src_port,
+            dst_port,
+            protocol: 17,
+            ..FlowKey::default()
+        };
+        let session = NewSession {
+            forward: NewHalf::untranslated(key(Scope::from_workload(InterfaceId(2)), port, 53)),
+            reverse: Some(NewHalf::untranslated(key(Scope::to_workload(InterfaceId(2)), 53, port))),
+            rules: [RuleSlot::NONE, rule, RuleSlot::NONE, rule],
+            binding: 0,
+            limits: [0; 2],
+            pinned: false,
+        };
+        table.insert(&mut slots, &session, now).unwrap();
+    }
+    server.bench.clock.store(61_000, std::sync::atomic::Ordering::Relaxed);
+    let Event::Flow(told) = next(&mut events).await else { panic!("another event") };
+    let flow = told.flow.unwrap();
+    assert!(told.logged && !told.ended);
+    assert_eq!(flow.rule, "network_policy 5 rule 2", "both ends have asked it");
+    assert_eq!(flow.forward.unwrap().source_port, 2);
+}
