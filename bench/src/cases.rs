@@ -147,7 +147,7 @@ fn sizes() -> Vec<Case> {
 }
 
 fn services() -> Vec<Case> {
-    let case = |name: &str, at| Case::new(name, "service", OUT, at);
+    let case = |name: &str, at| Case::new(name, "service", "one worker", at);
     vec![
         case("service-route", "route").measured(ways::hop()).asked(35.0, 35.0),
         case("service-flow", "+ flow").opened("session", ways::session()),

@@ -243,6 +243,12 @@ impl<B: PacketBuf> Worker<B> {
         self.reader.offline();
     }
 
+    /// Tells when every worker has passed a burst boundary.
+    #[must_use]
+    pub fn boundaries(&self) -> &Boundaries {
+        &self.boundaries
+    }
+
     /// Moves its clock.
     pub fn advance(&mut self, milliseconds: u64) {
         self.now.milliseconds += milliseconds;

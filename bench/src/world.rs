@@ -1,21 +1,25 @@
 //! A node in the middle of a case: its sessions are open, and one burst after the other comes in.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use arrayvec::ArrayVec;
-use packet::PacketBuf;
+use flow::{Sweeper, Timeouts};
+use packet::{PacketBuf, WorkerId};
 use vrouter::datapath::BURST;
 
 use crate::cases::{Case, Popularity};
-use crate::node::{Node, Ring, Size, Worker};
+use crate::node::{Node, Ring, Size, Unheard, Worker};
 use crate::order::Order;
 use crate::rules;
 use crate::ways::Way;
 
 /// Flows of which every frame is compared with what the long way makes of it.
 const COMPARED: u32 = 4096;
+
+/// Sessions that one step of the sweep looks at, as the ageing thread has it.
+const STEP: usize = 65_536;
 
 /// The sessions of some cases.
 #[derive(Debug)]
@@ -114,6 +118,32 @@ impl<B: PacketBuf> World<B> {
             ensure!(accounting.sent == accounting.received, "not everything left: {accounting:?}");
         }
         self.compare(&drill.way)
+    }
+
+    /// Ends all sessions as the ageing thread does, long after their last packet; returns how many there were.
+    ///
+    /// # Errors
+    /// Some stay.
+    pub fn tear_down(&mut self) -> Result<usize> {
+        /// Milliseconds since the last packet.
+        const SILENCE: u64 = 3_600_000;
+        let (flows, sessions) = (Arc::clone(self.node.flows()), self.node.flows().len());
+        let mut slots = flows.worker(WorkerId(1)).context("the sweeper's part")?;
+        let mut sweeper = Sweeper::new(Timeouts::default());
+        let boundaries = self.worker.boundaries().clone();
+        let epoch = self.node.tables().epoch;
+        for _ in 0..sessions / STEP + 4 {
+            self.worker.advance(SILENCE);
+            sweeper.step(&flows, &mut slots, self.worker.now().tick(), epoch, STEP, &mut Unheard);
+            // What was removed is free when the worker has passed a boundary.
+            for _ in 0..2 {
+                slots.advance(&flows, || boundaries.observe(), |seen| boundaries.passed(*seen), &mut Unheard);
+                self.worker.idle();
+            }
+        }
+        slots.release(&flows, &mut Unheard);
+        ensure!(flows.is_empty(), "{} of {sessions} sessions stay", flows.len());
+        Ok(sessions)
     }
 
     /// Its node and its worker.

@@ -70,10 +70,10 @@ fn measure(
     (name, count, shape): (&str, usize, Shape),
     (rate, bytes_asked): Asked,
 ) -> Result<()> {
-    for count in [count / 1000, count / 100, count / 10, count] {
+    for count in [1_000, 10_000, 100_000, count] {
         let prefixes = routes::prefixes(count, shape);
         let at = size(count);
-        let full = count >= 200_000;
+        let full = count > 100_000;
         let runs =
             |figure: &mut dyn FnMut() -> f64| (0..options.runs).map(|_| figure() / 1e6).collect::<Vec<_>>();
         let inserts = runs(&mut || {

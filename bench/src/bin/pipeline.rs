@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bench::cases::{self, BASE_NAME, Case};
-use bench::clock::{BLOCK, blocks};
+use bench::clock::{BLOCK, blocks, cycles_per_tick};
 use bench::memory;
 use bench::node::Ring;
 use bench::record::{Record, Recorder};
 use bench::world::World;
 use clap::Parser;
-use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig};
+use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig, tsc};
 use vrouter::datapath::BURST;
 
 /// The pipeline in ticks per packet.
@@ -54,6 +54,8 @@ struct Row {
     runs: Vec<f64>,
     pairs: Vec<f64>,
     empty: f64,
+    /// Ticks that the end of a session takes.
+    ends: Vec<f64>,
 }
 
 fn main() -> Result<()> {
@@ -85,17 +87,33 @@ fn main() -> Result<()> {
         return world.check(&drill);
     }
     let mut recorder = Recorder::new(options.raw.as_deref())?;
-    let row = |case| Row { case, runs: Vec::new(), pairs: Vec::new(), empty: 0.0 };
+    let clock = format!(
+        "TSC {:.0} MHz; the core runs {:.2} times as fast (chains of dependent instructions of known latency, best of 20)",
+        eal.tsc_hz() as f64 / 1e6,
+        cycles_per_tick()
+    );
+    recorder.keep(&Record::fact("machine", "clocks", clock))?;
+    let pages = format!("{:?} of DPDK; of tables what the kernel gives on request", eal.memory_mode());
+    recorder.keep(&Record::fact("machine", "packet memory of the pipeline", pages))?;
+    let row = |case| Row { case, runs: Vec::new(), pairs: Vec::new(), empty: 0.0, ends: Vec::new() };
     let mut rows: Vec<_> = cases.into_iter().map(row).collect();
     for run in 1..=options.runs {
         eprintln!("run {run} of {}", options.runs);
         measure(&mut rows, &options, &ring)?;
     }
-    for Row { case, runs, pairs, empty } in rows {
+    let hz = eal.tsc_hz() as f64;
+    for Row { case, runs, pairs, empty, ends } in rows {
+        let both: Vec<_> = runs.iter().zip(&ends).map(|(begin, end)| hz / (begin + end) / 1e6).collect();
+        let at = case.at.clone();
         let record = Record { pairs, ..Record::new(case.axis, case.line, case.at, "ticks", runs) };
         let mut record = record.with("empty", empty).with("flows", f64::from(case.flows));
         (record.asked, record.text) = (case.asked, case.name);
         recorder.keep(&record)?;
+        if !ends.is_empty() {
+            recorder.keep(&Record::new(case.axis, "its end by the sweep", at.clone(), "ticks", ends))?;
+            let record = Record::new(case.axis, "set-up and end on one core", at, "M/s", both);
+            recorder.keep(&record.asked(3.0, 3.0))?;
+        }
     }
     Ok(())
 }
@@ -133,6 +151,11 @@ fn measure(rows: &mut [Row], options: &Options, ring: &impl Fn() -> Ring<Mbuf>) 
             let (ticks, empty) = net(&mut world, &mut drill, time, most);
             world.check(&drill)?;
             row.runs.push(ticks);
+            if row.case.new {
+                let before = tsc::now();
+                let sessions = world.tear_down()?;
+                row.ends.push((tsc::now() - before) as f64 / sessions as f64);
+            }
             row.pairs.push(ticks / before);
             row.empty = empty;
         }
