@@ -1,8 +1,8 @@
 //! Keys: the name of one object, as a message and as text.
 //!
 //! The text forms are `vrf 1`, `interface 3`, `next_hop 5`, `route 1/10.0.0.0/24/local`, `mpls_label 40`, `vni 100`,
-//! `security_group 7`, `network_policy 8`, `floating_ip 9`,
-//! `source_nat 2` and `flow 3/egress/6/10.0.0.1:4000/10.0.0.2:80` (interface, direction,
+//! `security_group 7`, `network_policy 8`, `floating_ip 9`, `source_nat 2`, `link_local_service 1` and
+//! `flow 3/egress/6/10.0.0.1:4000/10.0.0.2:80` (interface, direction,
 //! protocol number, source, destination; IPv6 addresses in brackets).
 
 use std::{
@@ -31,6 +31,7 @@ pub fn key_of(object: &Object) -> Key {
         object::Object::SecurityGroup(group) => key::Key::SecurityGroup(group.id),
         object::Object::FloatingIp(floating) => key::Key::FloatingIp(floating.id),
         object::Object::SourceNat(nat) => key::Key::SourceNat(nat.id),
+        object::Object::LinkLocalService(service) => key::Key::LinkLocalService(service.id),
         object::Object::Flow(flow) => key::Key::Flow(Flow { action: 0, ..flow.clone() }),
         object::Object::NetworkPolicy(policy) => key::Key::NetworkPolicy(policy.id),
     });
@@ -51,6 +52,7 @@ pub const fn kind_of_key(key: &Key) -> Kind {
         Some(key::Key::SecurityGroup(_)) => Kind::SecurityGroup,
         Some(key::Key::FloatingIp(_)) => Kind::FloatingIp,
         Some(key::Key::SourceNat(_)) => Kind::SourceNat,
+        Some(key::Key::LinkLocalService(_)) => Kind::LinkLocalService,
         Some(key::Key::Flow(_)) => Kind::Flow,
         Some(key::Key::NetworkPolicy(_)) => Kind::NetworkPolicy,
     }
@@ -87,6 +89,7 @@ impl Key {
             Kind::SecurityGroup => number().map(key::Key::SecurityGroup),
             Kind::FloatingIp => number().map(key::Key::FloatingIp),
             Kind::SourceNat => number().map(key::Key::SourceNat),
+            Kind::LinkLocalService => number().map(key::Key::LinkLocalService),
             Kind::Flow => parse_flow(text).map(key::Key::Flow),
             Kind::NetworkPolicy => number().map(key::Key::NetworkPolicy),
         };
@@ -148,6 +151,7 @@ impl fmt::Display for Key {
                 | key::Key::SecurityGroup(id)
                 | key::Key::FloatingIp(id)
                 | key::Key::SourceNat(id)
+                | key::Key::LinkLocalService(id)
                 | key::Key::NetworkPolicy(id),
             ) => write!(f, "{name} {id}"),
             Some(key::Key::Route(route)) => {

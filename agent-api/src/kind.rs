@@ -5,7 +5,7 @@ use crate::v1::{Kind, Object, object};
 impl Kind {
     /// Every kind, what is referred to before what refers to it: applied in this order no object names
     /// one that does not exist yet (objects of one kind may name each other: see [`crate::order`]).
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NetworkPolicy,
         Self::Vrf,
         Self::SecurityGroup,
@@ -16,6 +16,7 @@ impl Kind {
         Self::Vni,
         Self::FloatingIp,
         Self::SourceNat,
+        Self::LinkLocalService,
         Self::Flow,
     ];
 
@@ -33,6 +34,7 @@ impl Kind {
             Self::SecurityGroup => "security_group",
             Self::FloatingIp => "floating_ip",
             Self::SourceNat => "source_nat",
+            Self::LinkLocalService => "link_local_service",
             Self::Flow => "flow",
             Self::NetworkPolicy => "network_policy",
         }
@@ -58,6 +60,7 @@ pub const fn kind_of(object: &Object) -> Kind {
         Some(object::Object::SecurityGroup(_)) => Kind::SecurityGroup,
         Some(object::Object::FloatingIp(_)) => Kind::FloatingIp,
         Some(object::Object::SourceNat(_)) => Kind::SourceNat,
+        Some(object::Object::LinkLocalService(_)) => Kind::LinkLocalService,
         Some(object::Object::Flow(_)) => Kind::Flow,
         Some(object::Object::NetworkPolicy(_)) => Kind::NetworkPolicy,
     }
@@ -73,7 +76,7 @@ macro_rules! object_from {
     };
 }
 
-object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp SourceNat Flow NetworkPolicy);
+object_from!(Vrf Interface NextHop Route MplsLabel Vni SecurityGroup FloatingIp SourceNat LinkLocalService Flow NetworkPolicy);
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ pub(crate) enum Resource {
     All,
 }
 
-const OBJECTS: [ObjectKind; 11] = [
+const OBJECTS: [ObjectKind; 12] = [
     ObjectKind(Kind::Vrf),
     ObjectKind(Kind::Interface),
     ObjectKind(Kind::NextHop),
@@ -30,10 +30,11 @@ const OBJECTS: [ObjectKind; 11] = [
     ObjectKind(Kind::NetworkPolicy),
     ObjectKind(Kind::FloatingIp),
     ObjectKind(Kind::SourceNat),
+    ObjectKind(Kind::LinkLocalService),
     ObjectKind(Kind::Flow),
 ];
 
-const RESOURCES: [Resource; 17] = [
+const RESOURCES: [Resource; 18] = [
     Resource::Object(Kind::Vrf),
     Resource::Object(Kind::Interface),
     Resource::Object(Kind::NextHop),
@@ -44,6 +45,7 @@ const RESOURCES: [Resource; 17] = [
     Resource::Object(Kind::NetworkPolicy),
     Resource::Object(Kind::FloatingIp),
     Resource::Object(Kind::SourceNat),
+    Resource::Object(Kind::LinkLocalService),
     Resource::Object(Kind::Flow),
     Resource::Flow,
     Resource::Drop,
@@ -87,6 +89,11 @@ impl ValueEnum for ObjectKind {
                 "source-nat",
                 &["source-nats", "source_nat", "snat"],
                 "Pools of source NAT and their use (snat)",
+            ),
+            Kind::LinkLocalService => (
+                "link-local-service",
+                &["link-local-services", "link_local_service", "lls"],
+                "Services outside under addresses of the workloads' networks (lls)",
             ),
             Kind::Flow => ("pinned-flow", &["pinned-flows", "pinned_flow"], "Flows that a controller pinned"),
             Kind::Unspecified => return None,

@@ -20,6 +20,7 @@ fn every_table_is_as_it_was() {
         "network-policy",
         "floating-ip",
         "source-nat",
+        "link-local-service",
         "pinned-flow",
         "flow",
         "drop",
@@ -47,6 +48,7 @@ fn a_vrouter_without_anything_says_so() {
         "network-policy",
         "floating-ip",
         "source-nat",
+        "link-local-service",
         "pinned-flow",
         "all",
     ]

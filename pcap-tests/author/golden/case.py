@@ -8,7 +8,7 @@ from . import files
 from .topology import FABRIC_MAC, NODE, ROUTER_MAC, UNDERLAY, Peer, Port, Tunnel
 from .wire import GATEWAY_MAC, VXLAN_L3, family
 
-KINDS = ("network_policy", "vrf", "security_group", "interface", "next_hop", "mpls_label", "vni", "route", "floating_ip", "flow")
+KINDS = ("network_policy", "vrf", "security_group", "interface", "next_hop", "mpls_label", "vni", "route", "floating_ip", "source_nat", "link_local_service", "flow")
 VRFS = {0: "fabric", 1: "red", 2: "public", 3: "blue"}
 REGISTRY = []
 

@@ -320,7 +320,7 @@ const fn number(key: &ObjectKey) -> Option<u32> {
     match key {
         ObjectKey::Vrf(id) => Some(id.0 as u32),
         ObjectKey::Interface(id) => Some(id.0 as u32),
-        ObjectKey::SourceNat(id) => Some(*id as u32),
+        ObjectKey::SourceNat(id) | ObjectKey::LinkLocalService(id) => Some(*id as u32),
         ObjectKey::NextHop(id) => Some(id.0),
         ObjectKey::MplsLabel(id)
         | ObjectKey::Vni(id)

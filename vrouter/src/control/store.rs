@@ -12,8 +12,8 @@ use super::{
     memberships::Memberships,
     names::{NameId, Names},
     objects::{
-        FloatingIpSpec, InterfaceSpec, NetworkPolicySpec, NextHopSpec, ObjectKey, Path, RouteKey,
-        SecurityGroupSpec, SourceNatSpec, Spec, VrfSpec,
+        FloatingIpSpec, InterfaceSpec, LinkLocalSpec, NetworkPolicySpec, NextHopSpec, ObjectKey, Path,
+        RouteKey, SecurityGroupSpec, SourceNatSpec, Spec, VrfSpec,
     },
     sorted::SortedPages,
 };
@@ -130,6 +130,13 @@ impl Store {
     pub(crate) fn security_group(&self, id: u32) -> Option<&Arc<SecurityGroupSpec>> {
         match &self.objects.get(&ObjectKey::SecurityGroup(id))?.spec {
             Spec::SecurityGroup(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn link_local(&self, id: u16) -> Option<&Arc<LinkLocalSpec>> {
+        match &self.objects.get(&ObjectKey::LinkLocalService(id))?.spec {
+            Spec::LinkLocalService(spec) => Some(spec),
             _ => None,
         }
     }

@@ -6,11 +6,11 @@ use packet::protocol::ether_type;
 use packet::{DropReason, InterfaceId, Label, Meta, PacketBuf};
 
 use super::burst::{Origin, Slot, Verdict};
-use super::{Context, Datapath};
+use super::{Context, Datapath, host};
 use crate::tables::{Interface, Role, Tables};
 
 /// Where the pipeline goes on with a packet.
-enum Class {
+pub(super) enum Class {
     /// To be routed.
     Route,
     /// To another interface as it is: between a fabric interface and its HOST twin.
@@ -37,8 +37,7 @@ impl<B: PacketBuf> Datapath<B> {
                     Ok(Class::Twin(_)) if self.is_for_workload(cx, interface, i) => Ok(Class::Route),
                     class => class,
                 },
-                // Handed over before the parser.
-                Role::Host => Err(DropReason::InterfaceDown),
+                Role::Host => host::classify(interface, buf, meta, slot),
             };
             match class {
                 Ok(Class::Route) => {}

@@ -9,7 +9,9 @@ use super::burst::{Leaf, Origin};
 use super::rules::{Known, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
-use crate::tables::{Affinity, Ecmp, FloatingIp, Interface, NextHop, PeerId, SourceNat, Tables};
+use crate::tables::{
+    Affinity, Ecmp, FloatingIp, Interface, LinkLocalService, NextHop, PeerId, Role, SourceNat, Tables,
+};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,9 +156,21 @@ fn run<N: Narrate>(
     let original = opening.tuple;
     let sender = opening.workload.and_then(|id| tables.interface(id));
 
+    // A service outside that the workload calls under another address.
+    let service = sender.and_then(|sender| sender.link_local_service(&original));
+    if let Some(service) = service {
+        (decision.translated.dst, decision.translated.dst_port) = (service.to_address, service.to_port);
+        say.tell("link_local", || format!("destination translated by link-local service {}", service.id));
+    }
+
     // Which address it leaves with, and so which VRF it is routed in (SEMANTICS 5).
-    let outside = sender.and_then(|sender| choose_source(tables, sender, &original, say));
-    let vrf = outside.map_or(opening.vrf, |fip| fip.vrf);
+    let outside =
+        sender.filter(|_| service.is_none()).and_then(|sender| choose_source(tables, sender, &original, say));
+    let vrf = match (service, outside) {
+        (Some(service), _) => service.vrf,
+        (None, Some(fip)) => fip.vrf,
+        (None, None) => opening.vrf,
+    };
     if let Some(fip) = outside {
         decision.translated.src = fip.address;
         decision.translated.src_port =
@@ -174,12 +188,13 @@ fn run<N: Narrate>(
     }
 
     // Where it goes.
+    let called = decision.translated;
     let start = Start {
         vrf,
         direct: opening.direct,
         v6: original.v6,
         source: &original.src,
-        destination: &original.dst,
+        destination: &called.dst,
         origin: opening.origin,
     };
     let walked = walk::walk(tables, start, pick)?;
@@ -235,7 +250,7 @@ fn run<N: Narrate>(
 
     // To which address of the receiving workload it is translated.
     let inside = match receiver {
-        Some(receiver) => choose_destination(receiver, &original, opening, [walked.vrf, known.network])?,
+        Some(receiver) => choose_destination(receiver, &called, opening, [walked.vrf, known.network])?,
         None => None,
     };
     if let Some((fip, port)) = inside {
@@ -262,7 +277,7 @@ fn run<N: Narrate>(
     let to_itself = opening.workload.is_some() && opening.workload == decision.destination;
     let pool = match sender {
         Some(sender) if outside.is_none() && !to_itself && !decision.receive => {
-            choose_pool(tables, sender, &walked, original.v6).map(|nat| (sender, nat))
+            choose_pool(tables, sender, receiver, &walked, original.v6).map(|nat| (sender, nat))
         }
         _ => None,
     };
@@ -343,6 +358,14 @@ fn picked(ecmp: &Ecmp, id: NextHopId, slot: usize) -> String {
     format!("group {id} of {}, by {by}{first}: {member}", members.len())
 }
 
+impl Interface {
+    /// The service outside that a packet of this interface's workload calls.
+    fn link_local_service(&self, tuple: &Tuple) -> Option<&LinkLocalService> {
+        let called = (tuple.v6, tuple.protocol, tuple.dst_port, &tuple.dst);
+        self.link_local.iter().find(|s| (s.v6, s.protocol, s.port, &s.address) == called)
+    }
+}
+
 /// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix
 /// than the interface's own VRF does.
 fn choose_source<'t, N: Narrate>(
@@ -395,9 +418,12 @@ fn choose_source<'t, N: Narrate>(
 fn choose_pool<'t>(
     tables: &'t Tables,
     sender: &'t Interface,
+    receiver: Option<&Interface>,
     walked: &Walk,
     v6: bool,
 ) -> Option<&'t SourceNat> {
+    // The node's stack takes no packet from an address of its own.
+    let to_node = receiver.is_some_and(|receiver| receiver.role == Role::Host);
     let outside = match walked.end {
         End::Out(leaf) => match tables.next_hop(leaf.id()) {
             Some(NextHop::Resolve(to) | NextHop::Interface(to)) => tables.interface(to.interface)?.vrf,
@@ -406,7 +432,7 @@ fn choose_pool<'t>(
         _ => walked.vrf,
     };
     let mut pools = sender.source_nats.iter().filter(|_| outside != sender.vrf);
-    pools.find(|nat| nat.vrf == outside && nat.serves(v6)).map(|nat| &**nat)
+    pools.find(|nat| nat.vrf == outside && nat.serves(v6) && !(to_node && nat.is_nodes())).map(|nat| &**nat)
 }
 
 /// Who is behind an outside address of a pool: another workload that a workload calls there (hairpin, RFC 4787 §6), or
@@ -417,11 +443,11 @@ fn behind<'t>(
     opening: &Opening,
     decision: &mut Decision,
 ) -> Result<Option<&'t Interface>, DropReason> {
-    let original = opening.tuple;
-    let outside = nat.at(original.v6, &original.dst).ok_or(DropReason::SnatUnsolicited)?;
+    let called = decision.translated;
+    let outside = nat.at(called.v6, &called.dst).ok_or(DropReason::SnatUnsolicited)?;
     // An ICMP identifier is the caller's own: nobody can be called by it.
-    let is_callable = opening.workload.is_some() && !original.is_icmp();
-    let inside = is_callable.then(|| outside.pool.behind(original.protocol, original.dst_port)).flatten();
+    let is_callable = opening.workload.is_some() && !called.is_icmp();
+    let inside = is_callable.then(|| outside.pool.behind(called.protocol, called.dst_port)).flatten();
     match inside {
         Some(inside) => {
             (decision.translated.dst, decision.translated.dst_port) = (inside.address, inside.port);
@@ -429,11 +455,18 @@ fn behind<'t>(
             decision.destination = Some(inside.interface);
             tables.interface(inside.interface).map(Some).ok_or(DropReason::InterfaceDown)
         }
-        _ if outside.own => {
-            decision.receive = true;
-            Ok(None)
-        }
-        _ => Err(DropReason::SnatUnsolicited),
+        None if outside.own => match tables.node_at(nat.vrf, called.v6, &called.dst) {
+            Some(twin) => {
+                decision.leaf = Leaf::local(twin);
+                decision.destination = Some(twin);
+                Ok(tables.interface(twin))
+            }
+            None => {
+                decision.receive = true;
+                Ok(None)
+            }
+        },
+        None => Err(DropReason::SnatUnsolicited),
     }
 }
 

@@ -12,7 +12,7 @@ use super::decide::{Narrate, decide};
 use super::fragment::key_of;
 use super::memory::{Memory, MemoryOf};
 use super::miss::{foresee, opening_of};
-use super::source_nat::Bind;
+use super::source_nat::{Bind, shared_key};
 use super::walk::Pick;
 use super::{Context, Datapath, DatapathConfig, Event, EventQueue, NOBODY, Ports, WorkerCounters};
 
@@ -81,7 +81,7 @@ pub fn explain(
     let mut memory = recall(MemoryOf(datagram_of(cx, &first, frame)));
     let datagram = memory.as_mut().and_then(|memory| memory.datagram.as_mut());
     let followed = datagram.as_ref().and_then(|datagram| datagram.session());
-    let known = match first.staged_key() {
+    let known = match first.staged_key().or_else(|| shared_key_of(cx, &first, frame)) {
         Some(key) => cx.flows.lookup(&key).map(|half| (key, half)),
         // A later fragment is looked for by its datagram.
         None => followed
@@ -140,8 +140,17 @@ fn as_it_came(
 /// The datagram that a packet is a fragment of, where that decides.
 fn datagram_of(cx: &Context<'_>, ran: &Datapath<MemoryBuf>, frame: &[u8]) -> Option<super::fragment::Key> {
     let (meta, slot) = (&ran.burst.meta[0], &ran.burst.slot[0]);
-    let is_fragment = meta.facts.contains(Facts::FRAGMENT) && slot.scope != Scope::NONE;
-    is_fragment.then(|| key_of(cx, &MemoryBuf::new(frame), meta, slot.scope))?.map(|(key, _)| key)
+    let shared = || cx.tables.interface(slot.arrival)?.shares(meta.is_ipv6(), &meta.dst);
+    let scope = Some(slot.scope).filter(|scope| *scope != Scope::NONE).or_else(shared)?;
+    let is_fragment = meta.facts.contains(Facts::FRAGMENT);
+    is_fragment.then(|| key_of(cx, &MemoryBuf::new(frame), meta, scope))?.map(|(key, _)| key)
+}
+
+/// The key of a packet to an address that the node shares with workloads, which the first run took for the node's.
+fn shared_key_of(cx: &Context<'_>, ran: &Datapath<MemoryBuf>, frame: &[u8]) -> Option<FlowKey> {
+    let meta = &ran.burst.meta[0];
+    let arrival = cx.tables.interface(ran.burst.slot[0].arrival)?;
+    shared_key(arrival, &MemoryBuf::new(frame), meta).filter(|key| cx.flows.lookup(key).is_some())
 }
 
 /// Why the session that was opened in the scratch table could not be opened in the real one.

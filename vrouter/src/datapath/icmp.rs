@@ -114,7 +114,7 @@ impl<B: PacketBuf> Datapath<B> {
         let Some(told) = told_of(reason, mtu, meta.protocol) else { return };
         let Some(arrival) = cx.tables.interface(slot.arrival) else { return };
         let gateway = match (slot.origin, arrival.role) {
-            (Origin::Workload, Role::Virtual) => arrival.gateways(meta.is_ipv6()).first(),
+            (Origin::Workload, Role::Virtual | Role::Host) => arrival.gateways(meta.is_ipv6()).first(),
             (Origin::Plain, Role::Fabric) => arrival.addresses(meta.is_ipv6()).first(),
             // Through a tunnel: the sender's own node tells it.
             _ => return,
@@ -131,7 +131,7 @@ impl<B: PacketBuf> Datapath<B> {
             (Told::Error(kind), Some(gateway)) => icmp::error(buf, &meta, kind, gateway),
             _ => packet::tcp_reset(buf, &meta),
         };
-        let from = if arrival.role == Role::Virtual { arrival.gateway_mac } else { arrival.mac };
+        let from = if arrival.role == Role::Fabric { arrival.mac } else { arrival.gateway_mac };
         let header = EthernetHeader { destination: neighbour, source: from, vlan: None };
         // The packet is dropped; the answer in its place is one of our own.
         if made.is_ok()

@@ -6,7 +6,7 @@ use packet::{Address, DropReason, Facts, InterfaceId, Meta, PacketBuf, arp, nd};
 
 use super::burst::{Origin, Verdict};
 use super::event::{Event, PuntClass};
-use super::{Context, Datapath, Ports, walk};
+use super::{Context, Datapath, Ports, host, walk};
 use crate::tables::{Interface, NextHop, Role, Tables};
 
 /// What the local stage wants done with a packet.
@@ -122,6 +122,7 @@ fn one<B: PacketBuf>(
     }
     match interface.role {
         Role::Virtual if is_dhcp(meta) && asks_us(interface, meta) => Ok(Local::Punt(PuntClass::Workload)),
+        Role::Host if meta.facts.contains(Facts::MULTICAST) => to_underlay(interface),
         _ if meta.facts.contains(Facts::MULTICAST) => Err(DropReason::MulticastNoRoute),
         _ => Ok(Local::Pass),
     }
@@ -138,7 +139,10 @@ fn about_arp<B: PacketBuf>(
     let sender = packet::meta::v4(message.sender.octets());
     let target = packet::meta::v4(message.target.octets());
     match interface.role {
-        Role::Host => Err(DropReason::InvalidArp),
+        Role::Host if !announces && host::leads_to_workloads(tables, interface, false, &target) => {
+            arp::answer(buf, meta, &message.reply(interface.gateway_mac)).map(|()| Local::Answer)
+        }
+        Role::Host => to_underlay(interface),
         Role::Fabric if announces => Ok(Local::Punt(PuntClass::Neighbour)),
         Role::Fabric if is_pools(tables, interface, false, &target) => {
             arp::answer(buf, meta, &message.reply(interface.mac)).map(|()| Local::Answer)
@@ -175,7 +179,12 @@ fn about_nd<B: PacketBuf>(
 ) -> Result<Local, DropReason> {
     let message = nd::parse(buf.data(), meta)?;
     match (interface.role, message) {
-        (Role::Host, _) => Err(DropReason::InvalidNd),
+        (Role::Host, nd::Message::Solicitation { target, .. })
+            if host::leads_to_workloads(tables, interface, true, &target) =>
+        {
+            advertise(buf, meta, target, interface.gateway_mac, None)
+        }
+        (Role::Host, _) => to_underlay(interface),
         (Role::Fabric, nd::Message::Advertisement { .. }) => Ok(Local::Punt(PuntClass::Neighbour)),
         (Role::Fabric, nd::Message::Solicitation { target, .. })
             if is_pools(tables, interface, true, &target) =>
@@ -220,6 +229,11 @@ fn is_pools(tables: &Tables, interface: &Interface, v6: bool, target: &Address) 
     }
 }
 
+/// What the node's own stack says on its link goes to the underlay untouched.
+fn to_underlay(interface: &Interface) -> Result<Local, DropReason> {
+    interface.twin.map(Local::Twin).ok_or(DropReason::InterfaceDown)
+}
+
 /// What the vRouter itself is known by is advertised with authority; for what it only forwards to, the gateway
 /// speaks as proxy, and does not override (RFC 4861 §7.2.8).
 fn advertise<B: PacketBuf>(
@@ -238,7 +252,8 @@ fn advertise<B: PacketBuf>(
 /// what the VRF can reach. A duplicate-address probe asks whether somebody *is* this address, so only a host
 /// route counts there.
 fn answers(tables: &Tables, interface: &Interface, v6: bool, target: &Address, probe: bool) -> bool {
-    if interface.gateways(v6).contains(target) {
+    let serves = interface.link_local.iter().any(|service| service.v6 == v6 && service.address == *target);
+    if serves || interface.gateways(v6).contains(target) {
         return true;
     }
     if interface.addresses(v6).contains(target) {

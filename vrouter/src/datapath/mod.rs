@@ -14,6 +14,7 @@ mod flows;
 mod forward;
 mod fragment;
 mod hold;
+mod host;
 mod icmp;
 mod local;
 mod memory;

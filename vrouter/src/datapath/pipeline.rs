@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use packet::{DropReason, InterfaceId, PacketBuf};
 
 use super::burst::{BURST, Slot, Verdict};
-use super::{Context, Datapath, Ports};
+use super::{Context, Datapath, Ports, host};
 use crate::tables::Role;
 
 impl<B: PacketBuf> Datapath<B> {
@@ -65,7 +65,9 @@ impl<B: PacketBuf> Datapath<B> {
         }
         if let Some(row) = row.filter(|row| row.role == Role::Host) {
             for i in self.burst.live() {
-                self.hand_over(cx, i, row.twin.unwrap_or_default());
+                if !self.burst.bufs[i].as_ref().is_some_and(|buf| host::is_for_vrouter(row, buf.data())) {
+                    self.hand_over(cx, i, row.twin.unwrap_or_default());
+                }
             }
         }
         for i in self.burst.live() {

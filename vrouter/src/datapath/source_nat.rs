@@ -2,7 +2,7 @@
 
 use flow::nat::{Inside, Remote, has_ports};
 use flow::{EndReason, FlowKey, Scope, SessionSink, SessionView, Traffic};
-use packet::{Facts, InterfaceId, PacketBuf};
+use packet::{Facts, InterfaceId, Meta, PacketBuf};
 
 use super::decide::Tuple;
 use super::fragment::key_of;
@@ -103,21 +103,27 @@ fn release(tables: &Tables, session: &SessionView) {
     }
 }
 
+/// The key by which a whole packet to an address that the node shares with workloads is looked up.
+pub(super) fn shared_key<B: PacketBuf>(arrival: &Interface, buf: &B, meta: &Meta) -> Option<FlowKey> {
+    let scope = arrival.shares(meta.is_ipv6(), &meta.dst)?;
+    if meta.facts.contains(Facts::ICMP_ERROR) {
+        return super::flows::quoted_key(buf.data(), meta, scope);
+    }
+    Some(FlowKey::from(meta, scope)).filter(|_| !meta.facts.contains(Facts::LATER_FRAGMENT))
+}
+
 impl<B: PacketBuf> Datapath<B> {
     /// Whether a packet to an address that the node shares with workloads is a reply to one of them.
     pub(super) fn is_for_workload(&self, cx: &Context<'_>, arrival: &Interface, i: usize) -> bool {
         let (Some(buf), meta) = (&self.burst.bufs[i], &self.burst.meta[i]) else { return false };
-        let Some(scope) = arrival.shares(meta.is_ipv6(), &meta.dst) else { return false };
-        if meta.facts.contains(Facts::LATER_FRAGMENT) {
-            let datagram =
-                key_of(cx, buf, meta, scope).and_then(|(key, _)| self.fragments.recall(&key, self.seed));
-            return datagram.is_some_and(|datagram| datagram.session().is_some());
+        if let Some(key) = shared_key(arrival, buf, meta) {
+            return cx.flows.lookup(&key).is_some();
         }
-        let key = if meta.facts.contains(Facts::ICMP_ERROR) {
-            super::flows::quoted_key(buf.data(), meta, scope)
-        } else {
-            Some(FlowKey::from(meta, scope))
-        };
-        key.is_some_and(|key| cx.flows.lookup(&key).is_some())
+        // A later fragment goes where its datagram's first went.
+        let datagram = arrival
+            .shares(meta.is_ipv6(), &meta.dst)
+            .and_then(|scope| key_of(cx, buf, meta, scope))
+            .and_then(|(key, _)| self.fragments.recall(&key, self.seed));
+        datagram.is_some_and(|datagram| datagram.session().is_some())
     }
 }

@@ -132,7 +132,7 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
         let end = match next_hop {
             NextHop::Discard => return Err(DropReason::Discard),
             NextHop::Reject => return Err(DropReason::Reject),
-            NextHop::Receive => End::Receive,
+            NextHop::Receive => to_node(tables, vrf, start),
             NextHop::Resolve(_) => End::Out(Leaf::next_hop(id, label)),
             NextHop::Interface(delivery) => match tables.interface(delivery.interface) {
                 Some(interface) if interface.role == Role::Virtual => End::Local(interface.id),
@@ -165,6 +165,11 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
         return Ok(Walk { end, vrf, route, picked });
     }
     Err(DropReason::LookupLoop)
+}
+
+/// An address of the vRouter itself, or of the node's own stack where that listens behind a HOST interface.
+fn to_node(tables: &Tables, vrf: VrfId, start: Start<'_>) -> End {
+    tables.node_at(vrf, start.v6, start.destination).map_or(End::Receive, End::Local)
 }
 
 /// A route's own label goes before that of the group's member.
@@ -273,7 +278,11 @@ pub(super) fn back(
                 };
                 Back { leaf, through: came.is_some() }
             }
-            NextHop::Discard | NextHop::Reject | NextHop::Receive | NextHop::SourceNat(_) => return None,
+            NextHop::Receive | NextHop::SourceNat(_) => {
+                // The node's stack is known by its interface: nobody else is believed to be it.
+                Back { leaf: Leaf::local(tables.node_at(vrf, v6, source)?), through: false }
+            }
+            NextHop::Discard | NextHop::Reject => return None,
         });
     }
     None

@@ -7,7 +7,7 @@ use flow::policy::CompiledPolicy;
 use packet::{Address, DropReason, InterfaceId, NextHopId, PortId, TagId, VrfId};
 use sync::Counter;
 
-use super::{FloatingIp, HostServices, Pin, PinKey, SourceNat};
+use super::{FloatingIp, HostServices, LinkLocalService, Pin, PinKey, SourceNat};
 
 /// What stands behind an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub struct Interface {
     pub floating_ips: Arc<[Arc<FloatingIp>]>,
     /// VIRTUAL: pools of source NAT that its workload may use, in order of id.
     pub source_nats: Arc<[Arc<SourceNat>]>,
+    /// VIRTUAL: services outside that its workload reaches under addresses of its own network, in order of id.
+    pub link_local: Arc<[LinkLocalService]>,
     /// FABRIC: which of its own addresses are a pool's too, and the scope of that pool's replies.
     pub shared: Arc<[(bool, Address, Scope)]>,
     /// Flows that a controller has pinned, in order of key.

@@ -3,6 +3,7 @@
 
 mod floating_ip;
 mod interface;
+mod link_local;
 mod membership;
 mod next_hop;
 mod peers;
@@ -13,6 +14,7 @@ mod source_nat;
 
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
 pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
+pub use link_local::LinkLocalService;
 pub use membership::Membership;
 pub use next_hop::{Affinity, Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};
 pub use peers::{PeerId, Peers};
@@ -55,6 +57,8 @@ pub struct Tables {
     pub neighbours: Neighbours,
     /// Tunnel destinations known to this node.
     pub peers: Peers,
+    /// The node's own addresses behind which its IP stack listens: those of fabric interfaces with a HOST twin.
+    pub node: Arc<[NodeAddress]>,
     /// Pools of source NAT, by the controller's id.
     pub source_nats: Paged<Arc<SourceNat>>,
 }
@@ -79,6 +83,13 @@ impl Tables {
     #[must_use]
     pub fn source_nat(&self, id: u16) -> Option<&SourceNat> {
         self.source_nats.get(u32::from(id)).map(|nat| &**nat)
+    }
+
+    /// The HOST interface behind which the node's own stack has this address.
+    #[must_use]
+    pub fn node_at(&self, vrf: VrfId, v6: bool, address: &Address) -> Option<InterfaceId> {
+        let own = |node: &&NodeAddress| (node.vrf, node.v6, &node.address) == (vrf, v6, address);
+        self.node.iter().find(own).map(|node| node.twin)
     }
 
     /// What a route tells about the workloads behind it; `None` if nothing.
@@ -108,6 +119,19 @@ impl Tables {
     pub fn vrf_epoch(&self, vrf: VrfId) -> u32 {
         self.vrfs.epoch(vrf)
     }
+}
+
+/// An address of the node's own IP stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeAddress {
+    /// The fabric's VRF.
+    pub vrf: VrfId,
+    /// Whether it is IPv6.
+    pub v6: bool,
+    /// The address.
+    pub address: Address,
+    /// The HOST interface that leads to the stack.
+    pub twin: InterfaceId,
 }
 
 /// What is known about one neighbour.

@@ -51,6 +51,12 @@ impl SourceNat {
         self.of(v6).next().is_some()
     }
 
+    /// Whether any address is the node's own.
+    #[must_use]
+    pub fn is_nodes(&self) -> bool {
+        self.addresses.iter().any(|outside| outside.own)
+    }
+
     /// Takes an outside address and port for a new session; `None` if all are taken. One inside address gets one
     /// outside address while that has a port free (RFC 4787 §4.1, "paired").
     #[must_use]

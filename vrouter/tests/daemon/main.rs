@@ -12,6 +12,7 @@ mod hotplug;
 mod kernel;
 mod lifecycle;
 mod namespace;
+mod node;
 mod objects;
 mod peers;
 mod scale;

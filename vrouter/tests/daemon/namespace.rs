@@ -37,14 +37,19 @@ impl Namespace {
 
     /// Two kernel interfaces on one cable: `outer` for the vRouter, `inner` in this namespace's other stack.
     pub(crate) fn cable(&self, other: &Self) {
+        self.cable_as("outer", other);
+    }
+
+    /// A cable whose end for the vRouter has another name.
+    pub(crate) fn cable_as(&self, outer: &str, other: &Self) {
         run(
             "ip",
             &[
-                "link", "add", "outer", "netns", &self.0, "type", "veth", "peer", "name", "inner", "netns",
+                "link", "add", outer, "netns", &self.0, "type", "veth", "peer", "name", "inner", "netns",
                 &other.0,
             ],
         );
-        for (namespace, name) in [(self, "outer"), (other, "inner")] {
+        for (namespace, name) in [(self, outer), (other, "inner")] {
             // The kernel finishes checksums: the device does not see that they are not.
             namespace.run("ethtool", &["-K", name, "tx", "off"]);
             namespace.run("ip", &["link", "set", name, "up"]);

@@ -5,6 +5,7 @@ mod ecmp;
 mod limits;
 mod moves;
 mod neighbours;
+mod node_services;
 mod path_mtu;
 mod policies;
 mod rebirth;
@@ -20,17 +21,17 @@ use packet::{InterfaceId, MemoryBuf};
 use vrouter::datapath::BURST;
 use vrouter::simulator::{Simulator, Size};
 
-/// A compute node with a fabric port and what `objects` (YAML) says.
-fn node(sessions: u32, objects: &str) -> Simulator {
-    let mut node = Simulator::new(1, Size { sessions, buffers: 1 << 20, ..Size::default() }).unwrap();
-    put(
-        &mut node,
-        r#"
+/// The networks and the fabric port of a compute node.
+const FABRIC: &str = r#"
 - vrf: {id: 0, name: fabric}
 - vrf: {id: 1, name: red}
 - interface: {id: 1, name: fabric, role: FABRIC, vrf: 0, mac: "02:00:0a:01:00:42", addresses: ["10.1.0.66/24"], device: {null: {}}}
-"#,
-    );
+"#;
+
+/// A compute node with a fabric port and what `objects` (YAML) says.
+fn node(sessions: u32, objects: &str) -> Simulator {
+    let mut node = Simulator::new(1, Size { sessions, buffers: 1 << 20, ..Size::default() }).unwrap();
+    put(&mut node, FABRIC);
     put(&mut node, objects);
     node
 }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use packet::InterfaceId;
-use vrouter::simulator::Simulator;
+use vrouter::simulator::{Simulator, Size};
 
-use super::{drops, neighbours, node, put, send, syn, udp, workload};
+use super::{drops, neighbours, put, send, syn, udp, workload};
 
 const FABRIC: u16 = 1;
 const NODE: [u8; 4] = [10, 1, 0, 66];
@@ -17,6 +17,12 @@ const B: [u8; 4] = [10, 1, 1, 4];
 
 /// Two workloads whose routes lead into the fabric's VRF, with this pool.
 fn start(pool: &str) -> Simulator {
+    let mut node = Simulator::new(1, Size { sessions: 10_000, buffers: 1 << 20, ..Size::default() }).unwrap();
+    lay_out(&mut node, pool);
+    node
+}
+
+fn lay_out(node: &mut Simulator, pool: &str) {
     let objects = workload(2, "10.1.1.3", "")
         + &workload(3, "10.1.1.4", "")
         + &format!(
@@ -30,9 +36,9 @@ fn start(pool: &str) -> Simulator {
 - source_nat: {{id: 1, vrf: 0, vrfs: [1], {pool}}}
 "#
         );
-    let mut node = node(10_000, &objects);
-    neighbours(&mut node, &["10.1.0.1"]);
-    node
+    put(node, super::FABRIC);
+    put(node, &objects);
+    neighbours(node, &["10.1.0.1"]);
 }
 
 /// Source, destination and ports, all checksums being right.
@@ -145,6 +151,19 @@ fn when_all_ports_are_taken_the_next_packet_is_dropped_by_name() {
     assert_eq!(drops(&node, "snat_exhausted"), 1);
     leaves(&mut node, 3, syn(3, B, WORLD, (2000, 53)));
     leaves(&mut node, 2, udp(2, A, WORLD, (2001, 53)));
+}
+
+#[test]
+fn all_ports_of_an_address_can_be_in_use_and_then_none_is_left() {
+    let mut node = Simulator::new(1, Size { sessions: 70_000, buffers: 1 << 20, ..Size::default() }).unwrap();
+    lay_out(&mut node, "addresses: [203.0.113.5]");
+    let frames: Vec<_> = (1024..=65_535).map(|port| udp(2, A, WORLD, (port, 53))).collect();
+    let kept = send(&mut node, 2, &frames).iter().filter(|(_, frame)| seen(frame).2 >= 1024).count();
+    assert_eq!(kept, 64_512);
+    for n in 1..=100 {
+        assert_eq!(send(&mut node, 3, &[udp(3, B, WORLD, (n * 600, 53))]), []);
+        assert_eq!(drops(&node, "snat_exhausted"), u64::from(n));
+    }
 }
 
 #[test]

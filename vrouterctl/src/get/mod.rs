@@ -5,6 +5,7 @@ mod floating_ip;
 mod flow;
 mod interface;
 mod label;
+mod link_local_service;
 mod neighbour;
 mod network_policy;
 mod next_hop;

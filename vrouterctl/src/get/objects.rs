@@ -8,8 +8,8 @@ use agent_api::{
 };
 
 use super::{
-    GetArgs, floating_ip, interface, label, network_policy, next_hop, pinned_flow, route, security_group,
-    source_nat, vrf,
+    GetArgs, floating_ip, interface, label, link_local_service, network_policy, next_hop, pinned_flow, route,
+    security_group, source_nat, vrf,
 };
 use crate::{
     ask,
@@ -76,6 +76,7 @@ fn names(entry: &Entry, id: &str) -> bool {
         Some(object::Object::NetworkPolicy(policy)) => is(policy.id, &policy.name),
         Some(object::Object::FloatingIp(floating)) => is(floating.id, &floating.address),
         Some(object::Object::SourceNat(nat)) => is(nat.id, &nat.name),
+        Some(object::Object::LinkLocalService(service)) => is(service.id, &service.name),
         Some(object::Object::Route(_) | object::Object::Flow(_)) => true,
         None => false,
     }
@@ -93,6 +94,7 @@ fn id(entry: &Entry) -> u32 {
             | key::Key::SecurityGroup(id)
             | key::Key::FloatingIp(id)
             | key::Key::SourceNat(id)
+            | key::Key::LinkLocalService(id)
             | key::Key::NetworkPolicy(id),
         ) => id,
         Some(key::Key::Route(_) | key::Key::Flow(_)) | None => 0,
@@ -138,6 +140,7 @@ async fn tables(
             Kind::NetworkPolicy => network_policy::table(client, entries, wide, out).await?,
             Kind::FloatingIp => floating_ip::table(client, entries, wide, out).await?,
             Kind::SourceNat => source_nat::table(client, entries, wide, out).await?,
+            Kind::LinkLocalService => link_local_service::table(client, entries, wide, out).await?,
             Kind::Flow => pinned_flow::table(client, entries, wide, out).await?,
             Kind::Unspecified => {}
         }

@@ -36,6 +36,8 @@ pub struct Limits {
     pub floating_ips: usize,
     /// Pools of source NAT.
     pub source_nats: usize,
+    /// Link-local services.
+    pub link_local_services: usize,
     /// Pinned flows.
     pub flows: usize,
     /// Different tunnel destinations.
@@ -58,6 +60,7 @@ impl Default for Limits {
             network_policies: 65_536,
             floating_ips: 262_144,
             source_nats: 1_024,
+            link_local_services: 1_024,
             flows: 1_048_576,
             tunnel_peers: 65_535,
             neighbours: 16_384,
@@ -81,6 +84,7 @@ impl Limits {
             Kind::SecurityGroup => ("security_groups", self.security_groups),
             Kind::FloatingIp => ("floating_ips", self.floating_ips),
             Kind::SourceNat => ("source_nats", self.source_nats),
+            Kind::LinkLocalService => ("link_local_services", self.link_local_services),
             Kind::Flow => ("flows", self.flows),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use packet::{Address, InterfaceId, NextHopId};
+use packet::{Address, InterfaceId, NextHopId, VrfId};
 
 use super::{Compiler, Context, source_nats};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         store::Store,
         text::Ip,
     },
-    tables::{FloatingIp, Interface, Pin, PinKey, Role},
+    tables::{FloatingIp, Interface, LinkLocalService, NodeAddress, Pin, PinKey, Role},
 };
 
 impl Compiler {
@@ -27,6 +27,10 @@ impl Compiler {
             }
         }
         self.policies.tidy();
+        let speaks = |id: &InterfaceId| cx.store.interface(*id).is_none_or(|spec| spec.role != Role::Virtual);
+        if ids.iter().any(speaks) {
+            cx.tables.node = node(cx.store);
+        }
     }
 
     fn row(&mut self, cx: &Context<'_>, spec: &InterfaceSpec) -> Interface {
@@ -35,7 +39,8 @@ impl Compiler {
         let (addresses_v4, addresses_v6) = by_family(spec.addresses.iter().map(|address| address.ip));
         let (floating_ips, pins) = (floating_ips(cx.store, spec), pins(cx.store, spec.id));
         let source_nats = source_nats::usable(cx, spec);
-        let is_translated = !floating_ips.is_empty() || !source_nats.is_empty();
+        let link_local = link_local(cx.store, spec);
+        let is_translated = !floating_ips.is_empty() || !source_nats.is_empty() || !link_local.is_empty();
         let has_rules = spec.role == Role::Virtual && cx.tables.network_policy(spec.vrf).is_some();
         let (gateways_v4, gateways_v6) = by_family(answered_for(spec).into_iter());
         Interface {
@@ -62,6 +67,7 @@ impl Compiler {
             icmp_errors_per_second: spec.icmp_errors_per_second,
             floating_ips,
             source_nats,
+            link_local,
             shared: source_nats::shared(cx, spec),
             pins,
             delivery: delivery(cx.store, spec.id),
@@ -96,6 +102,16 @@ fn answered_for(spec: &InterfaceSpec) -> Vec<Ip> {
         }
     }
     ips
+}
+
+/// The addresses of fabric interfaces that have a twin.
+fn node(store: &Store) -> Arc<[NodeAddress]> {
+    let twins = store.interfaces().filter_map(|twin| Some((twin.id, store.interface(twin.twin_of?)?)));
+    let addresses = twins.flat_map(|(twin, fabric)| {
+        let ips = fabric.addresses.iter().map(|address| address.ip);
+        ips.map(move |ip| NodeAddress { vrf: fabric.vrf, v6: ip.v6, address: ip.address, twin })
+    });
+    addresses.collect()
 }
 
 /// The HOST interface that is this one's twin.
@@ -138,6 +154,26 @@ fn floating_ip(spec: &FloatingIpSpec, interface: &InterfaceSpec) -> Option<Float
         fixed: fixed.address,
         direction: spec.direction,
         port_maps: spec.port_maps.clone(),
+    })
+}
+
+/// The services outside that an interface's workload reaches, in order of id.
+fn link_local(store: &Store, interface: &InterfaceSpec) -> Arc<[LinkLocalService]> {
+    if interface.role != Role::Virtual {
+        return Arc::default();
+    }
+    let users = store.referrers(ObjectKey::Vrf(interface.vrf)).filter_map(|user| match user {
+        ObjectKey::LinkLocalService(id) => store.link_local(id),
+        _ => None,
+    });
+    users.filter(|spec| spec.vrfs.contains(&interface.vrf)).map(|spec| spec.service).collect()
+}
+
+/// The interfaces of a VRF.
+pub(super) fn in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
+    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
+        ObjectKey::Interface(id) => store.interface(id),
+        _ => None,
     })
 }
 

@@ -194,6 +194,10 @@ fn follow_content(cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
             source_nats::follow_interface(cx.store, spec, dirty);
         }
         Spec::SourceNat(spec) => source_nats::follow(cx.store, spec, dirty),
+        Spec::LinkLocalService(spec) => {
+            let users = spec.vrfs.iter().flat_map(|&vrf| interfaces::in_vrf(cx.store, vrf));
+            dirty.interfaces.extend(users.map(|spec| spec.id));
+        }
         Spec::FloatingIp(spec) => dirty.interfaces.extend(&spec.interfaces),
         Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),
         Spec::NextHop(spec) => {

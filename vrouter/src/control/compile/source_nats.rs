@@ -9,7 +9,7 @@ use flow::{
 };
 use packet::{Address, VrfId};
 
-use super::{Compiler, Context, Dirty};
+use super::{Compiler, Context, Dirty, interfaces::in_vrf};
 use crate::{
     control::{
         objects::{InterfaceSpec, ObjectKey, SourceNatSpec},
@@ -78,7 +78,7 @@ impl Compiler {
 pub(super) fn follow(store: &Store, spec: &SourceNatSpec, dirty: &mut Dirty) {
     dirty.source_nats.insert(spec.id);
     dirty.interfaces.extend(&spec.interfaces);
-    dirty.interfaces.extend(spec.vrfs.iter().flat_map(|&vrf| interfaces_in(store, vrf)).map(|spec| spec.id));
+    dirty.interfaces.extend(spec.vrfs.iter().flat_map(|&vrf| in_vrf(store, vrf)).map(|spec| spec.id));
     dirty.interfaces.extend(fabric_interfaces(store, spec.vrf).map(|spec| spec.id));
 }
 
@@ -125,13 +125,6 @@ fn pools_naming(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<SourceNa
     })
 }
 
-fn interfaces_in(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
-        ObjectKey::Interface(id) => store.interface(id),
-        _ => None,
-    })
-}
-
 fn fabric_interfaces(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    interfaces_in(store, vrf).filter(|spec| spec.role == Role::Fabric)
+    in_vrf(store, vrf).filter(|spec| spec.role == Role::Fabric)
 }

@@ -6,6 +6,7 @@ mod floating_ip;
 mod flow;
 mod interface;
 mod label;
+mod link_local;
 mod network_policy;
 mod next_hop;
 mod route;
@@ -18,6 +19,7 @@ pub(crate) use floating_ip::FloatingIpSpec;
 pub(crate) use flow::{FlowKey, FlowSpec};
 pub(crate) use interface::InterfaceSpec;
 pub(crate) use label::{LabelSpec, Target, VniSpec};
+pub(crate) use link_local::LinkLocalSpec;
 pub(crate) use network_policy::{MAX_RULES, NetworkPolicySpec};
 pub(crate) use next_hop::{EcmpSpec, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
 pub(crate) use route::{Path, RouteKey, RouteSpec};
@@ -28,6 +30,7 @@ pub(crate) use vrf::VrfSpec;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use agent_api::v1::{self, Kind, object};
+use ahash::AHashSet;
 use packet::{InterfaceId, NextHopId, TagId, VrfId};
 
 use super::{fault::Invalid, names::Names};
@@ -44,6 +47,7 @@ pub(crate) enum ObjectKey {
     Vni(u32),
     FloatingIp(u32),
     SourceNat(u16),
+    LinkLocalService(u16),
     Flow(FlowKey),
     NetworkPolicy(u32),
 }
@@ -59,6 +63,7 @@ pub(crate) enum Spec {
     Vni(VniSpec),
     FloatingIp(Arc<FloatingIpSpec>),
     SourceNat(Arc<SourceNatSpec>),
+    LinkLocalService(Arc<LinkLocalSpec>),
     Flow(FlowSpec),
     NetworkPolicy(Arc<NetworkPolicySpec>),
 }
@@ -143,6 +148,10 @@ pub(crate) fn read(
             let spec = source_nat::read(nat.clone())?;
             (ObjectKey::SourceNat(spec.id), Spec::SourceNat(Arc::new(spec)))
         }
+        O::LinkLocalService(service) => {
+            let spec = link_local::read(service.clone())?;
+            (ObjectKey::LinkLocalService(spec.id), Spec::LinkLocalService(Arc::new(spec)))
+        }
         O::Flow(pinned) => {
             let spec = flow::read(pinned)?;
             (ObjectKey::Flow(spec.key), Spec::Flow(spec))
@@ -168,6 +177,9 @@ pub(crate) fn read_key(key: &v1::key::Key, owner: &str, names: &mut Names) -> Re
         K::SecurityGroup(id) => ObjectKey::SecurityGroup(*id),
         K::FloatingIp(id) => ObjectKey::FloatingIp(*id),
         K::SourceNat(id) => ObjectKey::SourceNat(source_nat::id("source_nat", *id)?),
+        K::LinkLocalService(id) => {
+            ObjectKey::LinkLocalService(number("link_local_service", *id, 1..=65_535)?)
+        }
         K::Flow(flow) => ObjectKey::Flow(flow::read_key(flow)?),
         K::NetworkPolicy(id) => ObjectKey::NetworkPolicy(*id),
     })
@@ -186,6 +198,7 @@ impl ObjectKey {
             Self::Vni(_) => Kind::Vni,
             Self::FloatingIp(_) => Kind::FloatingIp,
             Self::SourceNat(_) => Kind::SourceNat,
+            Self::LinkLocalService(_) => Kind::LinkLocalService,
             Self::Flow(_) => Kind::Flow,
             Self::NetworkPolicy(_) => Kind::NetworkPolicy,
         }
@@ -203,6 +216,7 @@ impl ObjectKey {
             Kind::Vni => Self::Vni(0),
             Kind::FloatingIp => Self::FloatingIp(0),
             Kind::SourceNat => Self::SourceNat(0),
+            Kind::LinkLocalService => Self::LinkLocalService(0),
             Kind::Flow => Self::Flow(FlowKey::LOWEST),
             Kind::NetworkPolicy => Self::NetworkPolicy(0),
         })
@@ -221,6 +235,7 @@ impl ObjectKey {
             Self::Vni(vni) => K::Vni(vni),
             Self::FloatingIp(id) => K::FloatingIp(id),
             Self::SourceNat(id) => K::SourceNat(id.into()),
+            Self::LinkLocalService(id) => K::LinkLocalService(id.into()),
             Self::Flow(flow) => K::Flow(flow.to_api()),
             Self::NetworkPolicy(id) => K::NetworkPolicy(id),
         };
@@ -240,6 +255,7 @@ impl Spec {
             Self::Vni(spec) => spec.to_api().into(),
             Self::FloatingIp(spec) => spec.message.clone().into(),
             Self::SourceNat(spec) => spec.message.clone().into(),
+            Self::LinkLocalService(spec) => spec.message.clone().into(),
             Self::Flow(spec) => spec.to_api().into(),
             Self::NetworkPolicy(spec) => spec.message.clone().into(),
         }
@@ -256,6 +272,7 @@ impl Spec {
             Self::Vni(spec) => spec.target.references(&mut visit),
             Self::FloatingIp(spec) => spec.references(&mut visit),
             Self::SourceNat(spec) => spec.references(&mut visit),
+            Self::LinkLocalService(spec) => spec.references(&mut visit),
             Self::Flow(spec) => visit(ObjectKey::Interface(spec.key.interface), Field::Plain("interface")),
             // The networks that it names need not be known on this node.
             Self::NetworkPolicy(_) => {}
@@ -269,6 +286,7 @@ impl Spec {
             Self::Interface(spec) => Some(spec.vrf),
             Self::FloatingIp(spec) => Some(spec.vrf),
             Self::SourceNat(spec) => Some(spec.vrf),
+            Self::LinkLocalService(spec) => Some(spec.service.vrf),
             Self::NextHop(spec) => match &spec.kind {
                 NextHopKind::Vrf(vrf) => Some(*vrf),
                 NextHopKind::Tunnel(tunnel) => Some(tunnel.transport_vrf),
@@ -319,6 +337,25 @@ fn read_tags(field: &str, texts: &[String], names: &mut Names) -> Result<Box<[Ta
 
 /// Most tags of one workload, route or end of a rule.
 const MAX_TAGS: usize = 64;
+
+/// Reads a list in which nothing may be twice.
+fn distinct<M, T: Copy + Eq + std::hash::Hash>(
+    name: &str,
+    messages: &[M],
+    read: impl Fn(&str, &M) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid> {
+    let mut seen = AHashSet::new();
+    let mut items = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let field = format!("{name}[{index}]");
+        let item = read(&field, message)?;
+        if !seen.insert(item) {
+            return Err(Invalid::new(field, "is there twice"));
+        }
+        items.push(item);
+    }
+    Ok(items)
+}
 
 /// A number in a range, as the type that holds it.
 fn number<T: TryFrom<u32>>(

@@ -3,11 +3,10 @@
 use std::ops::RangeInclusive;
 
 use agent_api::v1;
-use ahash::AHashSet;
 use flow::nat::Mapping;
 use packet::{InterfaceId, NextHopId, VrfId};
 
-use super::{Field, ObjectKey, interface, number, vrf};
+use super::{Field, ObjectKey, distinct, interface, number, vrf};
 use crate::control::{fault::Invalid, text::Ip};
 
 /// The next hops of pools: this number and the pool's id.
@@ -71,25 +70,6 @@ fn read_ports(range: Option<&v1::PortRange>) -> Result<RangeInclusive<u16>, Inva
         return Err(Invalid::new("ports.last", format!("{last} is below the first port, {first}")));
     }
     Ok(first..=last)
-}
-
-/// Reads a list in which nothing may be twice.
-fn distinct<M, T: Copy + Eq + std::hash::Hash>(
-    name: &str,
-    messages: &[M],
-    read: impl Fn(&str, &M) -> Result<T, Invalid>,
-) -> Result<Vec<T>, Invalid> {
-    let mut seen = AHashSet::new();
-    let mut items = Vec::with_capacity(messages.len());
-    for (index, message) in messages.iter().enumerate() {
-        let field = format!("{name}[{index}]");
-        let item = read(&field, message)?;
-        if !seen.insert(item) {
-            return Err(Invalid::new(field, "is there twice"));
-        }
-        items.push(item);
-    }
-    Ok(items)
 }
 
 impl SourceNatSpec {

@@ -363,6 +363,40 @@ const BAD: &[(&str, u32, &str)] = &[
     ),
     ("security_group: {id: 9, rules: [{id: 1, direction: INGRESS, group: 0}]}", 3, "rules[0].group"),
     ("security_group: {id: 9, rules: [{id: 1, direction: INGRESS, group: 77}]}", 9, "rules[0].group"),
+    // link-local service
+    ("link_local_service: {id: 0, address: '169.254.169.254'}", 3, "id"),
+    ("link_local_service: {id: 9, address: '169.254.169'}", 3, "address"),
+    ("link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, port: 80}", 3, "to_address"),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, port: 80, to_address: '::5', to_port: 80, vrfs: [1]}",
+        3,
+        "to_address",
+    ),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 1, port: 80, to_address: '10.0.0.1', to_port: 80, vrfs: [1]}",
+        3,
+        "protocol",
+    ),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, to_address: '10.0.0.1', to_port: 80, vrfs: [1]}",
+        3,
+        "port",
+    ),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, port: 80, to_address: '10.0.0.1', to_port: 80}",
+        3,
+        "vrfs",
+    ),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, port: 80, to_address: '10.0.0.1', to_port: 80, vrfs: [1, 77]}",
+        9,
+        "vrfs[1]",
+    ),
+    (
+        "link_local_service: {id: 9, address: '169.254.169.254', protocol: 6, port: 80, to_address: '10.0.0.1', to_port: 80, to_vrf: 77, vrfs: [1]}",
+        9,
+        "to_vrf",
+    ),
     // source nat
     ("source_nat: {id: 0, vrf: 0, addresses: ['203.0.113.5']}", 3, "id"),
     ("source_nat: {id: 65536, vrf: 0, addresses: ['203.0.113.5']}", 3, "id"),
