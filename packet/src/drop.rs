@@ -75,6 +75,7 @@ drop_reasons! {
     NatDirection         "nat_direction"          "The floating IP does not allow sessions in this direction."
     NatPort              "nat_port"               "The floating IP maps other ports only."
     SnatExhausted        "snat_exhausted"         "Every port of the source NAT pool is taken."
+    SnatMidstream        "snat_midstream"         "A TCP packet of no known flow would need a port of a source NAT pool, which the far end does not know."
     SnatUnsolicited      "snat_unsolicited"       "An address of a source NAT pool, and no workload has opened this session."
     IcmpErrorNoFlow      "icmp_error_no_flow"     "An ICMP error that quotes no known flow."
     FragmentNoFirst      "fragment_no_first"      "A fragment whose first fragment was not seen in time."

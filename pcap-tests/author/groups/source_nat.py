@@ -8,6 +8,7 @@ from golden import *
 
 from .arp_nd import is_at, who_has
 from .fragments import pieces_of
+from .network_policy import reset_of
 
 POOL = {4: "203.0.113.5", 6: "2001:db8:aa::5"}
 METADATA = "169.254.169.254"
@@ -171,12 +172,14 @@ def through_a_tunnel(c):
 
 @case([5, 24])
 def connection_of_unknown_past(c):
-    """A TCP segment in mid-stream gets no port of a pool: the far end would not know it. A SYN does."""
+    """A TCP segment in mid-stream gets no port of a pool, since the far end would not know it, but a reset. A SYN gets one."""
     vm = c.vm("vm1", VM[4], policy=True)
     ways(c, 4)
     nat = pool(c, POOL[4])
-    c.send(vm, tcp(VM[4], OUTSIDE[4], flags="A", seq=5000, ack=7000))
-    c.dropped("tcp_no_syn")
+    lost = tcp(VM[4], OUTSIDE[4], flags="A", seq=5000, ack=7000)
+    c.send(vm, lost)
+    c.dropped("snat_midstream")
+    c.expect(vm, reset_of(lost, 7000, 0, "R"), originated=True)
     syn = tcp(VM[4], OUTSIDE[4])
     c.send(vm, syn)
     c.expect(c.fabric, plain_to_peer(rewrite(hop(syn), src=POOL[4]), GATEWAY))

@@ -94,6 +94,8 @@ fn told_of(reason: DropReason, mtu: u16, protocol: u8) -> Option<Told> {
         DropReason::TtlExceeded => Some(Told::Error(IcmpError::TimeExceeded)),
         DropReason::TooBig => Some(Told::Error(IcmpError::TooBig { mtu })),
         DropReason::PolicyRejected if protocol == ip::TCP => Some(Told::Reset),
+        // What the connection was is lost; only a new one can have a port (SEMANTICS 24).
+        DropReason::SnatMidstream => Some(Told::Reset),
         DropReason::Reject | DropReason::PolicyRejected => {
             Some(Told::Error(IcmpError::AdministrativelyProhibited))
         }

@@ -67,7 +67,14 @@ impl<B: PacketBuf> Datapath<B> {
             self.burst.slot[i].leaf = Leaf::RECEIVE;
             return Ok(Established::No);
         }
-        let tcp = self.begin_tcp(&meta, i, picks_up(cx.tables, opening, decision))?;
+        let tcp =
+            self.begin_tcp(&meta, i, picks_up(cx.tables, opening, decision)).map_err(
+                |reason| match reason {
+                    // The far end knows nothing of a port that a pool has only just given.
+                    DropReason::TcpNoSyn if decision.bound.is_some() => DropReason::SnatMidstream,
+                    reason => reason,
+                },
+            )?;
         if let Some(reason) = decision.refused.filter(|&reason| !refused_by_rules(reason)) {
             return Err(reason);
         }
@@ -334,7 +341,7 @@ fn limits(tables: &Tables, scopes: [Scope; 2]) -> [u32; 2] {
 }
 
 /// Whether a TCP session may begin in mid-stream: as the workload that opens it does, else the one that receives it.
-/// The far end knows nothing of a port that a pool has only just given (SEMANTICS 24).
+/// One that needs a new port of a pool never does (SEMANTICS 24).
 fn picks_up(tables: &Tables, opening: &Opening, decision: &Decision) -> bool {
     let charged = opening.workload.or(decision.destination).and_then(|id| tables.interface(id));
     decision.bound.is_none() && charged.is_none_or(|interface| interface.tcp_pickup)

@@ -268,8 +268,14 @@ fn a_tcp_connection_of_unknown_past_gets_no_port() {
     let mut frame = Vec::new();
     let step = super::ethernet(2).ipv4(A, WORLD, 64).tcp(5000, 80, 1000, 64_240).ack(7);
     step.write(&mut frame, &[1; 8]).unwrap();
-    assert_eq!(send(&mut node, 2, &[frame]), []);
-    assert_eq!(drops(&node, "tcp_no_syn"), 1);
+    let told = send(&mut node, 2, &[frame]);
+    let [(out, reset)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((*out, seen(reset)), (InterfaceId(2), (WORLD, A, 80, 5000)));
+    let packet = SlicedPacket::from_ethernet(reset).unwrap();
+    assert!(
+        matches!(&packet.transport, Some(TransportSlice::Tcp(tcp)) if tcp.rst() && tcp.sequence_number() == 7)
+    );
+    assert_eq!(drops(&node, "snat_midstream"), 1);
     assert_eq!(leaves(&mut node, 2, syn(2, A, WORLD, (5000, 80))), (POOL, 5000), "none was lost by that");
 }
 
