@@ -17,6 +17,16 @@ underlay() {
     done
 }
 
+# host NAME ADDRESS: a host of the underlay that is no node, with its own IP stack on the wire.
+host() {
+    local name=$1
+    new_ns "$name"
+    plug "$name:eth0" "fabric:$name"
+    quiet "fabric:$name"
+    in_ns fabric ip link set "$name" master wire
+    in_ns "$name" ip address add "$2" dev eth0
+}
+
 # pod NAME NODE MAC GATEWAY ADDRESS...: a namespace with one cable to its node's vRouter. GATEWAY is the next hop of
 # its IPv4 default route; the address that ends in ::1 of its first IPv6 network is that of the other one.
 pod() {
