@@ -316,3 +316,61 @@ def link_local_service_of_the_node(c):
     c.send(host, of_host(rewrite(answer, src=NODE[4], dst="169.254.0.3", sport=8775)))
     c.expect(vm, hop(answer))
     c.mutant(delete=[metadata])
+
+
+# Ports of the node's own address that lead to workloads (Kubernetes: NodePort).
+
+
+def node_port(c, to, *vms, f=4, number=5):
+    return c.put("floating_ip", id=number, address=NODE[f], vrf=0, interfaces=[vm.id for vm in vms], direction="NAT_INGRESS",
+                 port_maps=[{"protocol": 6, "port": 30640, "to_port": 80}], next_hop=to)
+
+
+for f in (4, 6):
+
+    @case([7, 22], name=f"node_port_ipv{f}", f=f)
+    def node_port_alone(c, f):
+        """A port of the node is a workload's; the answer leaves as that port. Other ports, and TCP's number in UDP, are the node's."""
+        host = Port(c.put("interface", id=2, name="host", role="HOST", vrf=0, mac=FABRIC_MAC, twin_of=1))
+        vm = c.vm("vm1", VM[4], VM[6], policy=True)
+        ways(c)
+        port = node_port(c, vm.next_hop, vm, f=f)
+        asked = tcp(OUTSIDE[f], NODE[f], dport=30640, ttl=60)
+        answer = tcp(VM[f], OUTSIDE[f], 80, 40000, "SA", 9000, 1001)
+        c.send(c.fabric, plain_to_node(asked, GATEWAY))
+        c.expect(vm, rewrite(hop(asked), dst=VM[f], dport=80))
+        c.send(vm, answer)
+        c.expect(c.fabric, plain_to_peer(rewrite(hop(answer), src=NODE[f], sport=30640), GATEWAY))
+        for other in (tcp(OUTSIDE[f], NODE[f], dport=30641), udp(OUTSIDE[f], NODE[f], dport=30640)):
+            frame = plain_to_node(other, GATEWAY)
+            c.send(c.fabric, frame)
+            c.expect(host, frame)
+        c.mutant(put=[changed(port, next_hop=None)])
+
+
+@case([7])
+def node_port_of_a_service(c):
+    """The group that picks lists a workload here and one elsewhere: what came to this node stays here."""
+    vm = c.vm("vm1", VM[4], policy=True)
+    ways(c, 4)
+    tunnel = c.tunnel(MPLS_UDP, PEER, label=32)
+    group = c.next_hop(ecmp={"members": [{"next_hop": vm.next_hop, "weight": 1}, {"next_hop": tunnel.id, "weight": 1}]})
+    port = node_port(c, group, vm)
+    for client in range(1, 9):
+        asked = tcp(f"172.16.0.{client}", NODE[4], dport=30640, ttl=60)
+        c.send(c.fabric, plain_to_node(asked, GATEWAY))
+        c.expect(vm, rewrite(hop(asked), dst=VM[4], dport=80))
+    c.mutant(put=[changed(port, next_hop=None)])
+
+
+@case([7])
+def node_port_without_a_workload_here(c):
+    """Nobody behind the port is here: dropped by name, not sent to the other node."""
+    c.vm("vm1", VM[4], policy=True)
+    ways(c, 4)
+    tunnel = c.tunnel(MPLS_UDP, PEER, label=32)
+    group = c.next_hop(ecmp={"members": [{"next_hop": tunnel.id, "weight": 1}]})
+    port = node_port(c, group)
+    c.send(c.fabric, plain_to_node(tcp(OUTSIDE[4], NODE[4], dport=30640, ttl=60), GATEWAY))
+    c.dropped("no_local_member")
+    c.mutant(put=[changed(port, next_hop=None)])

@@ -3,7 +3,7 @@
 use nexthop::Target;
 use packet::encap::{self, Encapsulation};
 use packet::protocol::ether_type;
-use packet::{DropReason, InterfaceId, Label, Meta, PacketBuf};
+use packet::{DropReason, Facts, InterfaceId, Label, Meta, PacketBuf};
 
 use super::burst::{Origin, Slot, Verdict};
 use super::{Context, Datapath, host};
@@ -67,7 +67,7 @@ fn from_workload<B: PacketBuf>(
 ) -> Result<Class, DropReason> {
     slot.origin = Origin::Workload;
     let Some(mac) = source_mac(buf.data()) else { return Err(DropReason::Truncated) };
-    if meta.facts.contains(packet::Facts::VLAN) {
+    if meta.facts.contains(Facts::VLAN) {
         return Err(DropReason::UnsupportedVlan);
     }
     if !interface.owns_mac(mac) {
@@ -101,6 +101,13 @@ fn from_fabric<B: PacketBuf>(
     if ours && let Some(tunnel) = encap::pop(data, meta, buf.l4_checksum()) {
         return decapsulate(tables, interface, buf, meta, slot, tunnel?);
     }
+    if ours
+        && meta.facts.contains(Facts::L4)
+        && let Some(id) = interface.node_port(meta.is_ipv6(), &meta.dst, meta.protocol, meta.dst_port)
+    {
+        slot.direct = id;
+        return Ok(Class::Route);
+    }
     match interface.twin {
         // What the node's own stack is to see goes there untouched (SEMANTICS 22); replies to our own
         // neighbour requests and what is said about our own tunnels are looked at here first.
@@ -124,7 +131,7 @@ fn is_link_local(meta: &Meta) -> bool {
 }
 
 fn is_neighbour_discovery(meta: &Meta) -> bool {
-    meta.facts.contains(packet::Facts::NEIGHBOUR_DISCOVERY)
+    meta.facts.contains(Facts::NEIGHBOUR_DISCOVERY)
 }
 
 fn decapsulate<B: PacketBuf>(
@@ -157,7 +164,7 @@ fn decapsulate<B: PacketBuf>(
     encap::ecn_decapsulate(tunnel.outer_ecn, buf.data_mut(), meta)?;
     // What the device said about checksums spoke of the outer packet (SEMANTICS 13).
     buf.set_l4_checksum(packet::L4Checksum::Unknown);
-    meta.facts |= packet::Facts::DECAPSULATED;
+    meta.facts |= Facts::DECAPSULATED;
     Ok(Class::Route)
 }
 

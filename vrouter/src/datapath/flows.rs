@@ -78,6 +78,7 @@ impl<B: PacketBuf> Datapath<B> {
                 return Ok(None);
             }
         } else if slot.origin == Origin::Plain
+            && slot.direct.0 == 0
             && arrival.addresses(meta.is_ipv6()).contains(&meta.dst)
             && arrival.shares(meta.is_ipv6(), &meta.dst).is_none()
         {

@@ -179,8 +179,9 @@ fn effective(route: Label, member: Label) -> Label {
 
 /// Picks a member: an index into `group.members()` and `leaves`.
 fn choose(ecmp: &Ecmp, label: Label, start: &Start<'_>, pick: Pick) -> Result<usize, DropReason> {
-    // SEMANTICS 7: what came through a tunnel has chosen this node already, and never goes back to the fabric.
-    let from_tunnel = start.origin == Origin::Tunnel;
+    // SEMANTICS 7: what came through a tunnel, or to a port of the node, has chosen this node already, and never goes back
+    // to the fabric.
+    let from_tunnel = start.origin == Origin::Tunnel || start.direct.0 != 0;
     if let Pick::Pinned(leaf, _) = pick {
         let pinned = ecmp.group.members().iter().zip(&ecmp.leaves).position(|(member, end)| match end {
             EcmpLeaf::Dead => false,

@@ -45,6 +45,23 @@ pub struct AddressPair {
     pub mac: [u8; 6],
 }
 
+/// Ports of an address of the node that lead to workloads (Kubernetes: NodePort).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodePort {
+    /// Whether the address is IPv6.
+    pub v6: bool,
+    /// The node's address.
+    pub address: Address,
+    /// 6, 17 or 132.
+    pub protocol: u8,
+    /// The first port.
+    pub first: u16,
+    /// The last port.
+    pub last: u16,
+    /// Who picks the workload.
+    pub next_hop: NextHopId,
+}
+
 /// One row of the interface table.
 #[derive(Clone, Debug)]
 pub struct Interface {
@@ -98,6 +115,8 @@ pub struct Interface {
     pub link_local: Arc<[LinkLocalService]>,
     /// FABRIC: which of its own addresses are a pool's too, and the scope of that pool's replies.
     pub shared: Arc<[(bool, Address, Scope)]>,
+    /// FABRIC: ports of its own addresses that lead to workloads.
+    pub node_ports: Arc<[NodePort]>,
     /// Flows that a controller has pinned, in order of key.
     pub pins: Arc<[Pin]>,
     /// VIRTUAL: the lowest interface next hop that delivers here, 0 if there is none.
@@ -120,6 +139,16 @@ impl Interface {
     #[must_use]
     pub const fn needs_flow(&self) -> bool {
         self.needs_flow
+    }
+
+    /// Who picks among workloads for a port of one of the fabric interface's own addresses, if any does.
+    #[must_use]
+    pub fn node_port(&self, v6: bool, address: &Address, protocol: u8, port: u16) -> Option<NextHopId> {
+        let called = |node: &&NodePort| {
+            (node.v6, &node.address, node.protocol) == (v6, address, protocol)
+                && (node.first..=node.last).contains(&port)
+        };
+        self.node_ports.iter().find(called).map(|node| node.next_hop)
     }
 
     /// The scope of replies to workloads that leave with this address of the fabric interface, if any do.

@@ -13,7 +13,9 @@ mod services;
 mod source_nat;
 
 pub use floating_ip::{FloatingIp, NatDirection, PortMap};
-pub use interface::{AddressPair, Interface, InterfaceCounters, Role, Rpf, WorkerInterfaceCounters};
+pub use interface::{
+    AddressPair, Interface, InterfaceCounters, NodePort, Role, Rpf, WorkerInterfaceCounters,
+};
 pub use link_local::LinkLocalService;
 pub use membership::Membership;
 pub use next_hop::{Affinity, Delivery, Ecmp, EcmpLeaf, NextHop, Tunnel, TunnelMember};

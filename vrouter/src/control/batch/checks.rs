@@ -233,6 +233,13 @@ fn members(view: &View<'_>, key: ObjectKey, spec: &NextHopSpec) -> Result<(), Fa
 }
 
 fn floating_ip(view: &View<'_>, key: ObjectKey, spec: &FloatingIpSpec) -> Result<(), Fault> {
+    if let Some(id) = spec.node_port
+        && let Some(Spec::NextHop(next_hop)) = view.get(ObjectKey::NextHop(id))
+        && !matches!(next_hop.kind, NextHopKind::Ecmp(_) | NextHopKind::Interface(_, None))
+    {
+        let text = format!("next_hop {id} picks no workload: an interface or ecmp next hop does");
+        return Err(view.refuse(key, "next_hop", text));
+    }
     for (index, &id) in spec.interfaces.iter().enumerate() {
         let Some(interface) = interface_of(view, id) else { continue };
         if interface.role != Role::Virtual {

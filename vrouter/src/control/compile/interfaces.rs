@@ -11,7 +11,7 @@ use crate::{
         store::Store,
         text::Ip,
     },
-    tables::{FloatingIp, Interface, LinkLocalService, NodeAddress, Pin, PinKey, Role},
+    tables::{FloatingIp, Interface, LinkLocalService, NodeAddress, NodePort, Pin, PinKey, Role},
 };
 
 impl Compiler {
@@ -69,6 +69,7 @@ impl Compiler {
             source_nats,
             link_local,
             shared: source_nats::shared(cx, spec),
+            node_ports: node_ports(cx.store, spec),
             pins,
             delivery: delivery(cx.store, spec.id),
             services: spec.services.clone(),
@@ -167,6 +168,28 @@ fn link_local(store: &Store, interface: &InterfaceSpec) -> Arc<[LinkLocalService
         _ => None,
     });
     users.filter(|spec| spec.vrfs.contains(&interface.vrf)).map(|spec| spec.service).collect()
+}
+
+/// The ports of a fabric interface's own addresses that lead to workloads.
+fn node_ports(store: &Store, interface: &InterfaceSpec) -> Arc<[NodePort]> {
+    if interface.role != Role::Fabric {
+        return Arc::default();
+    }
+    let floating = store.referrers(ObjectKey::Vrf(interface.vrf)).filter_map(|user| match user {
+        ObjectKey::FloatingIp(id) => store.floating_ip(id).filter(|spec| interface.has_address(spec.address)),
+        _ => None,
+    });
+    let ports = floating.filter_map(|spec| Some((spec, spec.node_port?))).flat_map(|(spec, next_hop)| {
+        spec.port_maps.iter().map(move |map| NodePort {
+            v6: spec.address.v6,
+            address: spec.address.address,
+            protocol: map.protocol,
+            first: map.port,
+            last: map.last,
+            next_hop,
+        })
+    });
+    ports.collect()
 }
 
 /// The interfaces of a VRF.

@@ -25,7 +25,7 @@ use super::{
     store::Store,
     text::Ip,
 };
-use crate::tables::Tables;
+use crate::tables::{Role, Tables};
 use rule_slots::Slots;
 
 /// Ports behind interfaces.
@@ -198,7 +198,13 @@ fn follow_content(cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
             let users = spec.vrfs.iter().flat_map(|&vrf| interfaces::in_vrf(cx.store, vrf));
             dirty.interfaces.extend(users.map(|spec| spec.id));
         }
-        Spec::FloatingIp(spec) => dirty.interfaces.extend(&spec.interfaces),
+        Spec::FloatingIp(spec) => {
+            dirty.interfaces.extend(&spec.interfaces);
+            if spec.node_port.is_some() {
+                let fabric = interfaces::in_vrf(cx.store, spec.vrf).filter(|spec| spec.role == Role::Fabric);
+                dirty.interfaces.extend(fabric.map(|spec| spec.id));
+            }
+        }
         Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),
         Spec::NextHop(spec) => {
             if let NextHopKind::Interface(id, None) = spec.kind

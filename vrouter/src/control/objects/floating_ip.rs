@@ -2,9 +2,9 @@
 
 use agent_api::v1;
 use ahash::AHashSet;
-use packet::{InterfaceId, VrfId};
+use packet::{InterfaceId, NextHopId, VrfId};
 
-use super::{Field, ObjectKey, interface, number, vrf};
+use super::{Field, ObjectKey, interface, next_hop, number, vrf};
 use crate::{
     control::{fault::Invalid, text::Ip},
     tables::{NatDirection, PortMap},
@@ -27,6 +27,8 @@ pub(crate) struct FloatingIpSpec {
     pub(crate) port_maps: Vec<PortMap>,
     /// Which of the workload's addresses; `None` = the first of the family.
     pub(crate) fixed: Option<Ip>,
+    /// Who picks for the mapped ports of an address of the node.
+    pub(crate) node_port: Option<NextHopId>,
 }
 
 pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
@@ -60,7 +62,15 @@ pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
             Some(ip)
         }
     };
-    Ok(FloatingIpSpec { id, address, vrf, interfaces, direction, port_maps, fixed, message })
+    let node_port = match message.next_hop {
+        0 => None,
+        _ if port_maps.is_empty() => {
+            let text = "an address of the node is shared port by port: port_maps are needed";
+            return Err(Invalid::new("next_hop", text));
+        }
+        value => Some(next_hop::reference("next_hop", value)?),
+    };
+    Ok(FloatingIpSpec { id, address, vrf, interfaces, direction, port_maps, fixed, node_port, message })
 }
 
 fn read_port_maps(messages: &[v1::PortMap], direction: NatDirection) -> Result<Vec<PortMap>, Invalid> {
@@ -117,6 +127,9 @@ impl FloatingIpSpec {
         visit(ObjectKey::Vrf(self.vrf), Field::Plain("vrf"));
         for (index, &interface) in self.interfaces.iter().enumerate() {
             visit(ObjectKey::Interface(interface), Field::Item("interfaces", index));
+        }
+        if let Some(id) = self.node_port {
+            visit(ObjectKey::NextHop(id), Field::Plain("next_hop"));
         }
     }
 }

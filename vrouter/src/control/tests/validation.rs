@@ -363,6 +363,18 @@ const BAD: &[(&str, u32, &str)] = &[
     ),
     ("security_group: {id: 9, rules: [{id: 1, direction: INGRESS, group: 0}]}", 3, "rules[0].group"),
     ("security_group: {id: 9, rules: [{id: 1, direction: INGRESS, group: 77}]}", 9, "rules[0].group"),
+    // node port
+    ("floating_ip: {id: 9, address: '10.1.0.66', next_hop: 5}", 3, "next_hop"),
+    (
+        "floating_ip: {id: 9, address: '10.1.0.66', next_hop: 77, port_maps: [{protocol: 6, port: 30640, to_port: 80}]}",
+        9,
+        "next_hop",
+    ),
+    (
+        "floating_ip: {id: 9, address: '10.1.0.66', next_hop: 16711680, port_maps: [{protocol: 6, port: 30640, to_port: 80}]}",
+        9,
+        "next_hop",
+    ),
     // link-local service
     ("link_local_service: {id: 0, address: '169.254.169.254'}", 3, "id"),
     ("link_local_service: {id: 9, address: '169.254.169'}", 3, "address"),
