@@ -44,12 +44,11 @@ fn loom_both_directions_at_once_make_one_session() {
     loom::model(|| {
         let table = table(2);
         let new = session(1);
+        let mirrored = NewSession { forward: new.reverse.unwrap(), reverse: Some(new.forward), ..new };
         let other = {
             let table = table.clone();
             thread::spawn(move || {
                 let mut slots = table.worker::<()>(WorkerId(1)).unwrap();
-                let mirrored =
-                    NewSession { forward: new.reverse.unwrap(), reverse: Some(new.forward), ..new };
                 table.insert(&mut slots, &mirrored, Ticks(0))
             })
         };
