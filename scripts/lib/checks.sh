@@ -175,12 +175,12 @@ seen() {
     echo "$text"
 }
 
-# unseen FILTER: packets were on the wire, and none of this kind.
+# unseen FILTER: packets were on the wire, and none of this kind; if there were any, they are printed.
 unseen() {
     local count
     [ "$(count_packets frame)" -gt 0 ]
     count=$(count_packets "$1")
-    [ "$count" -eq 0 ] || { echo "$count packets"; return 1; }
+    [ "$count" -eq 0 ] || { tshark -n -r "$WIRE" -Y "$1" -V 2>/dev/null >&2; echo "$count packets"; return 1; }
 }
 
 # decode FILTER...: one packet of each kind, as tshark explains it.
