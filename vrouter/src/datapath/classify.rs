@@ -130,7 +130,7 @@ fn is_link_local(meta: &Meta) -> bool {
     }
 }
 
-fn is_neighbour_discovery(meta: &Meta) -> bool {
+pub(super) fn is_neighbour_discovery(meta: &Meta) -> bool {
     meta.facts.contains(Facts::NEIGHBOUR_DISCOVERY)
 }
 
@@ -168,7 +168,7 @@ fn decapsulate<B: PacketBuf>(
     Ok(Class::Route)
 }
 
-fn destination_mac(data: &[u8]) -> Option<[u8; 6]> {
+pub(super) fn destination_mac(data: &[u8]) -> Option<[u8; 6]> {
     data.first_chunk().copied()
 }
 

@@ -5,13 +5,12 @@ use flow::policy::{Direction, RuleRef};
 use flow::{FlowKey, RULES, Scope};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
+use super::addresses::{behind, choose_destination, choose_pool, choose_source};
 use super::burst::{Leaf, Origin};
 use super::rules::{Known, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
-use crate::tables::{
-    Affinity, Ecmp, FloatingIp, Interface, LinkLocalService, NextHop, PeerId, Role, SourceNat, Tables,
-};
+use crate::tables::{Affinity, Ecmp, NextHop, PeerId, Tables};
 
 /// Addresses and ports of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl Tuple {
         packet::rewrite::Tuple { src, dst, src_port, dst_port }
     }
 
-    fn is_icmp(&self) -> bool {
+    pub(super) fn is_icmp(&self) -> bool {
         self.protocol == 1 || self.protocol == 58
     }
 
@@ -203,28 +202,7 @@ fn run<N: Narrate>(
     {
         say.tell("ecmp", || picked(ecmp, id, slot));
     }
-    say.tell("route", || {
-        let label =
-            |label: Label| if label.is_some() { format!(" label {}", label.0) } else { String::new() };
-        let way = match walked.route {
-            Some(route) => {
-                let (vrf, id) = (walked.vrf, route.next_hop());
-                format!("vrf {vrf}: next hop {id}{}", label(route.label()))
-            }
-            None => format!("the label names next hop {}", opening.direct),
-        };
-        let end = match walked.end {
-            End::Local(id) => match tables.interface(id) {
-                Some(row) => format!("to local interface {id} ({})", row.name),
-                None => format!("to local interface {id}"),
-            },
-            End::Out(leaf) => format!("out by next hop {}{}", leaf.id(), label(leaf.label())),
-            End::Receive => "to the vRouter itself".to_owned(),
-            End::Service(id) => format!("to service {id}"),
-            End::SourceNat(id) => format!("to source NAT {id}"),
-        };
-        format!("{way}, {end}")
-    });
+    say.tell("route", || way(tables, opening, &walked));
     let receiver = match walked.end {
         End::Local(id) => {
             decision.leaf = Leaf::local(id);
@@ -247,6 +225,7 @@ fn run<N: Narrate>(
     };
 
     let known = Known::by(tables, walked.vrf, walked.route);
+    let to_itself = opening.workload.is_some() && opening.workload == decision.destination;
 
     // To which address of the receiving workload it is translated.
     let inside = match receiver {
@@ -261,7 +240,7 @@ fn run<N: Narrate>(
         });
         decision.translated.dst = fip.fixed;
         decision.translated.dst_port = if original.is_icmp() { original.dst_port } else { port };
-        if opening.workload.is_some() && opening.workload == decision.destination {
+        if to_itself {
             // SEMANTICS 6: a workload drops a packet from its own address as martian.
             decision.translated.src = original.dst;
         }
@@ -274,7 +253,6 @@ fn run<N: Narrate>(
     }
 
     // The port of a pool that it leaves with, if it has no address of its own there (SEMANTICS 5).
-    let to_itself = opening.workload.is_some() && opening.workload == decision.destination;
     let pool = match sender {
         Some(sender) if outside.is_none() && !to_itself && !decision.receive => {
             choose_pool(tables, sender, receiver, &walked, original.v6).map(|nat| (sender, nat))
@@ -321,19 +299,16 @@ fn run<N: Narrate>(
     }
 
     // How replies are found, and where they go.
-    decision.reverse_scope = match (receiver, opening.workload) {
-        (None, Some(_)) if let Some((_, nat)) = pool => nat.scope(),
-        (Some(receiver), Some(_))
-            if let Some((_, nat)) = pool
-                && !receiver.needs_flow() =>
-        {
-            nat.scope()
-        }
-        (Some(receiver), Some(sender)) if !receiver.needs_flow() => Scope::to_workload(sender),
-        (Some(receiver), _) => Scope::from_workload(receiver.id),
-        (None, Some(sender)) => Scope::to_workload(sender),
+    let outer = match pool {
+        Some((_, nat)) => nat.scope(),
         // From the fabric and out again: there is no workload side, and so no session.
-        (None, None) => Scope::to_workload(InterfaceId(0)),
+        None => Scope::to_workload(opening.workload.unwrap_or_default()),
+    };
+    decision.reverse_scope = match receiver {
+        Some(receiver) if receiver.needs_flow() || opening.workload.is_none() => {
+            Scope::from_workload(receiver.id)
+        }
+        _ => outer,
     };
     decision.reverse_leaf = match opening.workload {
         Some(sender) => Leaf::local(sender),
@@ -341,6 +316,31 @@ fn run<N: Narrate>(
             .map_or_else(Leaf::default, |back| back.leaf),
     };
     Ok(())
+}
+
+/// The way that was found, for an operator.
+fn way(tables: &Tables, opening: &Opening, walked: &Walk) -> String {
+    let way = match walked.route {
+        Some(route) => {
+            format!("vrf {}: next hop {}{}", walked.vrf, route.next_hop(), labelled(route.label()))
+        }
+        None => format!("the label names next hop {}", opening.direct),
+    };
+    let end = match walked.end {
+        End::Local(id) => match tables.interface(id) {
+            Some(row) => format!("to local interface {id} ({})", row.name),
+            None => format!("to local interface {id}"),
+        },
+        End::Out(leaf) => format!("out by next hop {}{}", leaf.id(), labelled(leaf.label())),
+        End::Receive => "to the vRouter itself".to_owned(),
+        End::Service(id) => format!("to service {id}"),
+        End::SourceNat(id) => format!("to source NAT {id}"),
+    };
+    format!("{way}, {end}")
+}
+
+fn labelled(label: Label) -> String {
+    if label.is_some() { format!(" label {}", label.0) } else { String::new() }
 }
 
 /// How a group picked, for an operator.
@@ -352,152 +352,7 @@ fn picked(ecmp: &Ecmp, id: NextHopId, slot: usize) -> String {
     };
     let first = if ecmp.local.is_some() { ", local members first" } else { "" };
     let member = members.get(slot).map_or_else(String::new, |member| {
-        let label = if member.label.is_some() { format!(" label {}", member.label.0) } else { String::new() };
-        format!("next hop {}{label} weight {}", member.next_hop, member.weight)
+        format!("next hop {}{} weight {}", member.next_hop, labelled(member.label), member.weight)
     });
     format!("group {id} of {}, by {by}{first}: {member}", members.len())
-}
-
-impl Interface {
-    /// The service outside that a packet of this interface's workload calls.
-    fn link_local_service(&self, tuple: &Tuple) -> Option<&LinkLocalService> {
-        let called = (tuple.v6, tuple.protocol, tuple.dst_port, &tuple.dst);
-        self.link_local.iter().find(|s| (s.v6, s.protocol, s.port, &s.address) == called)
-    }
-}
-
-/// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix
-/// than the interface's own VRF does.
-fn choose_source<'t, N: Narrate>(
-    tables: &'t Tables,
-    sender: &'t Interface,
-    tuple: &Tuple,
-    say: &mut N,
-) -> Option<&'t FloatingIp> {
-    if sender.floating_ips.is_empty() {
-        return None;
-    }
-    let forwards = |id: NextHopId| {
-        !matches!(
-            tables.next_hop(id),
-            None | Some(crate::tables::NextHop::Discard | crate::tables::NextHop::Reject)
-        )
-    };
-    let own = walk::lookup_length(tables, sender.vrf, tuple.v6, &tuple.dst)
-        .filter(|(route, _)| forwards(route.next_hop()))
-        .map(|(_, length)| length);
-    let mut best: Option<(&FloatingIp, u8)> = None;
-    for fip in sender.floating_ips.iter() {
-        if !fip.allows_egress()
-            || fip.v6 != tuple.v6
-            || fip.fixed != tuple.src
-            || fip.outside_port(tuple.protocol, tuple.src_port).is_none()
-        {
-            continue;
-        }
-        let Some((_, length)) = walk::lookup_length(tables, fip.vrf, tuple.v6, &tuple.dst)
-            .filter(|(route, _)| forwards(route.next_hop()))
-        else {
-            continue;
-        };
-        say.tell("floating_ip", || {
-            let own = own.map_or_else(|| "no route".to_owned(), |length| format!("/{length}"));
-            format!("candidate floating IP {}: /{length} in vrf {}, own vrf has {own}", fip.id, fip.vrf)
-        });
-        // Floating IPs come in order of id, so the first of equals is the lowest.
-        if own.is_none_or(|own| length > own) && best.is_none_or(|(_, so_far)| length > so_far) {
-            best = Some((fip, length));
-        }
-    }
-    let (fip, _) = best?;
-    say.tell("floating_ip", || format!("source translated by floating IP {}", fip.id));
-    Some(fip)
-}
-
-/// SEMANTICS 5 (b): the pool towards the VRF that the route leads into, or that it leaves by as plain IP.
-fn choose_pool<'t>(
-    tables: &'t Tables,
-    sender: &'t Interface,
-    receiver: Option<&Interface>,
-    walked: &Walk,
-    v6: bool,
-) -> Option<&'t SourceNat> {
-    // The node's stack takes no packet from an address of its own.
-    let to_node = receiver.is_some_and(|receiver| receiver.role == Role::Host);
-    let outside = match walked.end {
-        End::Out(leaf) => match tables.next_hop(leaf.id()) {
-            Some(NextHop::Resolve(to) | NextHop::Interface(to)) => tables.interface(to.interface)?.vrf,
-            _ => walked.vrf,
-        },
-        _ => walked.vrf,
-    };
-    let mut pools = sender.source_nats.iter().filter(|_| outside != sender.vrf);
-    pools.find(|nat| nat.vrf == outside && nat.serves(v6) && !(to_node && nat.is_nodes())).map(|nat| &**nat)
-}
-
-/// Who is behind an outside address of a pool: another workload that a workload calls there (hairpin, RFC 4787 §6), or
-/// the node, where the address is its own too. Nobody else opens a session to a pool.
-fn behind<'t>(
-    tables: &'t Tables,
-    nat: &SourceNat,
-    opening: &Opening,
-    decision: &mut Decision,
-) -> Result<Option<&'t Interface>, DropReason> {
-    let called = decision.translated;
-    let outside = nat.at(called.v6, &called.dst).ok_or(DropReason::SnatUnsolicited)?;
-    // An ICMP identifier is the caller's own: nobody can be called by it.
-    let is_callable = opening.workload.is_some() && !called.is_icmp();
-    let inside = is_callable.then(|| outside.pool.behind(called.protocol, called.dst_port)).flatten();
-    match inside {
-        Some(inside) => {
-            (decision.translated.dst, decision.translated.dst_port) = (inside.address, inside.port);
-            decision.leaf = Leaf::local(inside.interface);
-            decision.destination = Some(inside.interface);
-            tables.interface(inside.interface).map(Some).ok_or(DropReason::InterfaceDown)
-        }
-        None if outside.own => match tables.node_at(nat.vrf, called.v6, &called.dst) {
-            Some(twin) => {
-                decision.leaf = Leaf::local(twin);
-                decision.destination = Some(twin);
-                Ok(tables.interface(twin))
-            }
-            None => {
-                decision.receive = true;
-                Ok(None)
-            }
-        },
-        None => Err(DropReason::SnatUnsolicited),
-    }
-}
-
-/// The floating IP of the receiver that a packet was sent to, and the port at the workload. `known` are the VRF in
-/// which the route was found, and the network that it leads to if it is leaked.
-fn choose_destination<'t>(
-    receiver: &'t Interface,
-    tuple: &Tuple,
-    opening: &Opening,
-    known: [VrfId; 2],
-) -> Result<Option<(&'t FloatingIp, u16)>, DropReason> {
-    let mut refused = None;
-    for fip in receiver.floating_ips.iter() {
-        // A label that names the interface says nothing about the VRF.
-        let named = fip.address == tuple.dst
-            && fip.v6 == tuple.v6
-            && (opening.direct.0 != 0 || known.contains(&fip.vrf));
-        if !named {
-            continue;
-        }
-        if !fip.allows_ingress() {
-            refused = Some(DropReason::NatDirection);
-        } else if let Some(port) = fip.inside_port(tuple.protocol, tuple.dst_port) {
-            return Ok(Some((fip, port)));
-        } else {
-            refused = refused.or(Some(DropReason::NatPort));
-        }
-    }
-    match refused {
-        // The workload's own address of the same value still works inside its own network.
-        Some(reason) if !receiver.addresses(tuple.v6).contains(&tuple.dst) => Err(reason),
-        _ => Ok(None),
-    }
 }

@@ -150,7 +150,7 @@ fn datagram_of(cx: &Context<'_>, ran: &Datapath<MemoryBuf>, frame: &[u8]) -> Opt
 fn shared_key_of(cx: &Context<'_>, ran: &Datapath<MemoryBuf>, frame: &[u8]) -> Option<FlowKey> {
     let meta = &ran.burst.meta[0];
     let arrival = cx.tables.interface(ran.burst.slot[0].arrival)?;
-    shared_key(arrival, &MemoryBuf::new(frame), meta).filter(|key| cx.flows.lookup(key).is_some())
+    shared_key(arrival, &MemoryBuf::new(frame), meta)
 }
 
 /// Why the session that was opened in the scratch table could not be opened in the real one.

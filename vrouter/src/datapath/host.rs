@@ -3,21 +3,21 @@
 //! else is between the stack and the underlay.
 
 use packet::protocol::ether_type;
-use packet::{Address, DropReason, Facts, Meta, PacketBuf};
+use packet::{Address, DropReason, Meta, PacketBuf};
 
 use super::burst::{Origin, Slot};
-use super::classify::Class;
+use super::classify::{Class, destination_mac, is_neighbour_discovery};
 use super::walk;
 use crate::tables::{Interface, NextHop, Role, Tables};
 
 /// Whether a frame of the stack is looked at: those to the gateway, and the questions who has an address.
 pub(super) fn is_for_vrouter(interface: &Interface, frame: &[u8]) -> bool {
-    let Some([a, b, c, d, e, f, _, _, _, _, _, _, t0, t1]) = frame.first_chunk() else { return false };
-    let solicited_node = [*a, *b, *c] == [0x33, 0x33, 0xff];
-    [*a, *b, *c, *d, *e, *f] == interface.gateway_mac
-        || match u16::from_be_bytes([*t0, *t1]) {
+    let (Some(mac), Some(&[t0, t1])) = (destination_mac(frame), frame.get(12..14)) else { return false };
+    mac == interface.gateway_mac
+        || match u16::from_be_bytes([t0, t1]) {
             ether_type::ARP => true,
-            ether_type::IPV6 => solicited_node,
+            // A solicited-node group (RFC 4291 §2.7.1).
+            ether_type::IPV6 => mac.starts_with(&[0x33, 0x33, 0xff]),
             _ => false,
         }
 }
@@ -30,8 +30,8 @@ pub(super) fn classify<B: PacketBuf>(
     slot: &mut Slot,
 ) -> Result<Class, DropReason> {
     slot.origin = Origin::Workload;
-    let to_gateway = buf.data().first_chunk() == Some(&interface.gateway_mac);
-    let asks = meta.ether_type == ether_type::ARP || meta.facts.contains(Facts::NEIGHBOUR_DISCOVERY);
+    let to_gateway = destination_mac(buf.data()) == Some(interface.gateway_mac);
+    let asks = meta.ether_type == ether_type::ARP || is_neighbour_discovery(meta);
     match interface.twin {
         Some(fabric) if !to_gateway && !asks => Ok(Class::Twin(fabric)),
         _ => Ok(Class::Route),

@@ -5,6 +5,7 @@ use packet::protocol::ether_type;
 use packet::{Address, DropReason, Facts, InterfaceId, Meta, PacketBuf, arp, nd};
 
 use super::burst::{Origin, Verdict};
+use super::classify::is_neighbour_discovery;
 use super::event::{Event, PuntClass};
 use super::{Context, Datapath, Ports, host, walk};
 use crate::tables::{Interface, NextHop, Role, Tables};
@@ -117,7 +118,7 @@ fn one<B: PacketBuf>(
     if meta.ether_type == ether_type::ARP {
         return about_arp(tables, interface, buf, meta);
     }
-    if meta.facts.contains(Facts::NEIGHBOUR_DISCOVERY) {
+    if is_neighbour_discovery(meta) {
         return about_nd(tables, interface, buf, meta);
     }
     match interface.role {

@@ -2,6 +2,7 @@
 //! Nothing here knows DPDK, threads or gRPC: frames are anything that is a [`PacketBuf`], ports anything
 //! that implements [`Ports`].
 
+mod addresses;
 mod burst;
 mod classify;
 mod counters;
