@@ -152,6 +152,31 @@ fn a_udp_checksum_of_zero_is_none_and_stays() {
     assert_eq!(Sum::word(0x00ff).udp_checksum(), 0xff00);
 }
 
+/// The other zero of one's complement. Linux sends it in TCP, once in 65 536 packets, where it completes checksums in
+/// software (`CSUM_MANGLED_0`); whoever computes writes zero.
+#[test]
+fn tcp_s_other_zero_is_right_and_never_made_here() {
+    for ends in [ENDS4, ENDS6] {
+        let found = (0..=u16::MAX)
+            .map(|port| Ends { src_port: port, ..ends })
+            .find(|ends| be16(&segment(TCP, ends, b""), 16) == 0);
+        let ends = found.expect("some port makes the checksum zero");
+        let mut packet = packet(TCP, &ends, b"");
+        let meta = parse_ip(&packet).unwrap();
+        let field = usize::from(meta.l4) + 16;
+        packet[field..field + 2].fill(0xff);
+        assert_eq!(checksum::verify(&packet, &meta), Verification::Correct);
+        assert!(!checksum::is_partial(&packet, &meta));
+        checksum::fill(&mut packet, &meta);
+        assert_eq!(packet[field..field + 2], [0, 0]);
+    }
+    for raw in 1..0xffff {
+        let change = Delta::from_raw(raw);
+        assert_eq!(change.apply(0xffff), change.apply(0), "translated, it is like zero");
+        assert_ne!(change.apply(raw), 0xffff, "where the sum becomes zero");
+    }
+}
+
 #[test]
 fn a_ttl_less_by_one_is_a_constant_difference() {
     for (ttl, protocol) in [(64, TCP), (2, 0), (255, 255), (1, 255)] {
