@@ -326,11 +326,7 @@ fn displaced(staged: &Staged) -> Vec<InterfaceId> {
         _ => None,
     };
     let changes = staged.objects.iter().filter(|change| spec(&change.before) != spec(&change.after));
-    let ids = changes.filter_map(|change| match change.key {
-        ObjectKey::Interface(id) => Some(id),
-        _ => None,
-    });
-    ids.collect()
+    changes.filter_map(|change| change.key.interface()).collect()
 }
 
 #[cfg(test)]

@@ -87,20 +87,6 @@ impl Store {
         best_of(&self.names, self.paths(vrf, network))
     }
 
-    pub(crate) fn vrf(&self, id: VrfId) -> Option<&Arc<VrfSpec>> {
-        match &self.objects.get(&ObjectKey::Vrf(id))?.spec {
-            Spec::Vrf(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Arc<InterfaceSpec>> {
-        match &self.objects.get(&ObjectKey::Interface(id))?.spec {
-            Spec::Interface(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
     /// All interfaces.
     pub(crate) fn interfaces(&self) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
         let first = ObjectKey::Interface(InterfaceId(0));
@@ -118,48 +104,6 @@ impl Store {
             Spec::SourceNat(spec) => Some(spec),
             _ => None,
         })
-    }
-
-    pub(crate) fn next_hop(&self, id: NextHopId) -> Option<&Arc<NextHopSpec>> {
-        match &self.objects.get(&ObjectKey::NextHop(id))?.spec {
-            Spec::NextHop(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn security_group(&self, id: u32) -> Option<&Arc<SecurityGroupSpec>> {
-        match &self.objects.get(&ObjectKey::SecurityGroup(id))?.spec {
-            Spec::SecurityGroup(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn link_local(&self, id: u16) -> Option<&Arc<LinkLocalSpec>> {
-        match &self.objects.get(&ObjectKey::LinkLocalService(id))?.spec {
-            Spec::LinkLocalService(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn source_nat(&self, id: u16) -> Option<&Arc<SourceNatSpec>> {
-        match &self.objects.get(&ObjectKey::SourceNat(id))?.spec {
-            Spec::SourceNat(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn network_policy(&self, id: u32) -> Option<&Arc<NetworkPolicySpec>> {
-        match &self.objects.get(&ObjectKey::NetworkPolicy(id))?.spec {
-            Spec::NetworkPolicy(spec) => Some(spec),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn floating_ip(&self, id: u32) -> Option<&Arc<FloatingIpSpec>> {
-        match &self.objects.get(&ObjectKey::FloatingIp(id))?.spec {
-            Spec::FloatingIp(spec) => Some(spec),
-            _ => None,
-        }
     }
 
     /// Takes over what was staged and checked.
@@ -258,6 +202,31 @@ impl Store {
             }
         }
     }
+}
+
+/// Objects by id.
+macro_rules! getters {
+    ($($name:ident $kind:ident $id:ty => $spec:ty),* $(,)?) => {
+        impl Store {
+            $(pub(crate) fn $name(&self, id: $id) -> Option<&Arc<$spec>> {
+                match &self.objects.get(&ObjectKey::$kind(id))?.spec {
+                    Spec::$kind(spec) => Some(spec),
+                    _ => None,
+                }
+            })*
+        }
+    };
+}
+
+getters! {
+    vrf Vrf VrfId => VrfSpec,
+    interface Interface InterfaceId => InterfaceSpec,
+    next_hop NextHop NextHopId => NextHopSpec,
+    security_group SecurityGroup u32 => SecurityGroupSpec,
+    link_local LinkLocalService u16 => LinkLocalSpec,
+    source_nat SourceNat u16 => SourceNatSpec,
+    network_policy NetworkPolicy u32 => NetworkPolicySpec,
+    floating_ip FloatingIp u32 => FloatingIpSpec,
 }
 
 /// How many routes of a VRF name a next hop.

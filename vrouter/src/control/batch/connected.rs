@@ -15,8 +15,8 @@ use crate::{
         fault::{Code, Fault},
         names::NameId,
         objects::{
-            InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Path, RouteKey, SourceNatSpec, Spec,
-            source_nat_next_hop,
+            FIRST_INTERNAL, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Path, RouteKey,
+            SourceNatSpec, Spec, source_nat_next_hop,
         },
         owner,
         store::{Record, Store},
@@ -24,8 +24,8 @@ use crate::{
     tables::Role,
 };
 
-/// The next hop of the vRouter's own addresses. Pools of source NAT have the numbers below.
-pub(crate) const RECEIVE: NextHopId = NextHopId(0xff_0000);
+/// The next hop of the vRouter's own addresses, behind those of the pools of source NAT.
+pub(crate) const RECEIVE: NextHopId = NextHopId(FIRST_INTERNAL + 0x1_0000);
 
 /// The next hop of subnets connected to an interface. Interfaces start at 1, so none is [`RECEIVE`].
 const fn resolve(interface: InterfaceId) -> NextHopId {

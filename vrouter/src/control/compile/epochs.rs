@@ -6,7 +6,10 @@ use agent_api::v1::Kind;
 use ahash::AHashMap;
 use packet::{NextHopId, VrfId};
 
-use super::{Compiler, Context, Dirty, groups_of, interfaces::epoch};
+use super::{
+    Compiler, Context, Dirty, groups_of,
+    interfaces::{epoch, floating_ips_in},
+};
 use crate::control::{
     batch::Staged,
     objects::{NextHopKind, ObjectKey},
@@ -32,11 +35,7 @@ impl VrfLinks {
     /// The VRFs of interfaces with a floating IP in this one.
     fn by_floating_ip(&mut self, store: &Store, vrf: VrfId) -> &[VrfId] {
         self.lookers.entry(vrf).or_insert_with(|| {
-            let floating = store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
-                ObjectKey::FloatingIp(id) => store.floating_ip(id),
-                _ => None,
-            });
-            let interfaces = floating.flat_map(|spec| &spec.interfaces);
+            let interfaces = floating_ips_in(store, vrf).flat_map(|spec| &spec.interfaces);
             let vrfs = interfaces.filter_map(|&id| store.interface(id)).map(|spec| spec.vrf);
             vrfs.collect::<BTreeSet<_>>().into_iter().collect()
         })
@@ -63,7 +62,7 @@ impl Compiler {
         while let Some(vrf) = open.pop() {
             let mut more = self.links.by_floating_ip(cx.store, vrf).to_vec();
             for user in cx.store.referrers(ObjectKey::Vrf(vrf)) {
-                if let ObjectKey::NextHop(id) = user
+                if let Some(id) = user.next_hop()
                     && cx.store.next_hop(id).is_some_and(|spec| matches!(spec.kind, NextHopKind::Vrf(_)))
                 {
                     through(cx.store, id, &mut |vrf| more.push(vrf));

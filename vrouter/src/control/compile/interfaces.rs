@@ -117,19 +117,13 @@ fn node(store: &Store) -> Arc<[NodeAddress]> {
 
 /// The HOST interface that is this one's twin.
 fn twin(store: &Store, fabric: InterfaceId) -> Option<InterfaceId> {
-    store.referrers(ObjectKey::Interface(fabric)).find_map(|user| match user {
-        ObjectKey::Interface(id) => Some(id),
-        _ => None,
-    })
+    store.referrers(ObjectKey::Interface(fabric)).find_map(ObjectKey::interface)
 }
 
 /// The lowest next hop that delivers to the workload behind an interface.
 pub(super) fn delivery(store: &Store, interface: InterfaceId) -> NextHopId {
     let users = store.referrers(ObjectKey::Interface(interface));
-    let mut next_hops = users.filter_map(|user| match user {
-        ObjectKey::NextHop(id) => store.next_hop(id),
-        _ => None,
-    });
+    let mut next_hops = users.filter_map(|user| store.next_hop(user.next_hop()?));
     let found = next_hops.find(|spec| matches!(spec.kind, NextHopKind::Interface(_, None)));
     found.map_or(NextHopId(0), |spec| spec.id)
 }
@@ -137,10 +131,7 @@ pub(super) fn delivery(store: &Store, interface: InterfaceId) -> NextHopId {
 /// The floating IPs of an interface, in order of id.
 fn floating_ips(store: &Store, interface: &InterfaceSpec) -> Arc<[Arc<FloatingIp>]> {
     let users = store.referrers(ObjectKey::Interface(interface.id));
-    let specs = users.filter_map(|user| match user {
-        ObjectKey::FloatingIp(id) => store.floating_ip(id),
-        _ => None,
-    });
+    let specs = users.filter_map(|user| store.floating_ip(user.floating_ip()?));
     specs.filter_map(|spec| Some(Arc::new(floating_ip(spec, interface)?))).collect()
 }
 
@@ -163,11 +154,9 @@ fn link_local(store: &Store, interface: &InterfaceSpec) -> Arc<[LinkLocalService
     if interface.role != Role::Virtual {
         return Arc::default();
     }
-    let users = store.referrers(ObjectKey::Vrf(interface.vrf)).filter_map(|user| match user {
-        ObjectKey::LinkLocalService(id) => store.link_local(id),
-        _ => None,
-    });
-    users.filter(|spec| spec.vrfs.contains(&interface.vrf)).map(|spec| spec.service).collect()
+    let users = store.referrers(ObjectKey::Vrf(interface.vrf));
+    let services = users.filter_map(|user| store.link_local(user.link_local_service()?));
+    services.filter(|spec| spec.vrfs.contains(&interface.vrf)).map(|spec| spec.service).collect()
 }
 
 /// The ports of a fabric interface's own addresses that lead to workloads.
@@ -175,10 +164,7 @@ fn node_ports(store: &Store, interface: &InterfaceSpec) -> Arc<[NodePort]> {
     if interface.role != Role::Fabric {
         return Arc::default();
     }
-    let floating = store.referrers(ObjectKey::Vrf(interface.vrf)).filter_map(|user| match user {
-        ObjectKey::FloatingIp(id) => store.floating_ip(id).filter(|spec| interface.has_address(spec.address)),
-        _ => None,
-    });
+    let floating = floating_ips_in(store, interface.vrf).filter(|spec| interface.has_address(spec.address));
     let ports = floating.filter_map(|spec| Some((spec, spec.node_port?))).flat_map(|(spec, next_hop)| {
         spec.port_maps.iter().map(move |map| NodePort {
             v6: spec.address.v6,
@@ -194,10 +180,17 @@ fn node_ports(store: &Store, interface: &InterfaceSpec) -> Arc<[NodePort]> {
 
 /// The interfaces of a VRF.
 pub(super) fn in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
-        ObjectKey::Interface(id) => store.interface(id),
-        _ => None,
-    })
+    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.interface(user.interface()?))
+}
+
+/// The fabric interfaces of a VRF.
+pub(super) fn fabric_in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
+    in_vrf(store, vrf).filter(|spec| spec.role == Role::Fabric)
+}
+
+/// The floating IPs of a public VRF.
+pub(super) fn floating_ips_in(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<FloatingIpSpec>> {
+    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.floating_ip(user.floating_ip()?))
 }
 
 /// The flows of an interface that a controller has pinned.

@@ -25,7 +25,7 @@ use super::{
     store::Store,
     text::Ip,
 };
-use crate::tables::{Role, Tables};
+use crate::tables::Tables;
 use rule_slots::Slots;
 
 /// Ports behind interfaces.
@@ -121,13 +121,10 @@ impl Compiler {
 
     /// Whether a tunnel or a gateway stands on this neighbour.
     pub(crate) fn is_needed(&self, store: &Store, interface: InterfaceId, ip: Ip) -> bool {
-        let gateway = |user| match user {
-            ObjectKey::NextHop(id) => store
-                .next_hop(id)
-                .is_some_and(|spec| spec.kind == NextHopKind::Interface(interface, Some(ip))),
-            _ => false,
-        };
-        self.tunnels.stand_on(interface, ip) || store.referrers(ObjectKey::Interface(interface)).any(gateway)
+        let users = store.referrers(ObjectKey::Interface(interface));
+        let mut next_hops = users.filter_map(|user| store.next_hop(user.next_hop()?));
+        self.tunnels.stand_on(interface, ip)
+            || next_hops.any(|spec| spec.kind == NextHopKind::Interface(interface, Some(ip)))
     }
 
     /// What a changed object takes with it by its key: those who name it.
@@ -180,10 +177,7 @@ impl Compiler {
 
 /// Ecmp groups that have this next hop as member.
 fn groups_of(store: &Store, id: NextHopId) -> impl Iterator<Item = NextHopId> + '_ {
-    store.referrers(ObjectKey::NextHop(id)).filter_map(|user| match user {
-        ObjectKey::NextHop(id) => Some(id),
-        _ => None,
-    })
+    store.referrers(ObjectKey::NextHop(id)).filter_map(ObjectKey::next_hop)
 }
 
 /// What a changed object takes with it by its content, before and after: those whom it names.
@@ -201,8 +195,7 @@ fn follow_content(cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
         Spec::FloatingIp(spec) => {
             dirty.interfaces.extend(&spec.interfaces);
             if spec.node_port.is_some() {
-                let fabric = interfaces::in_vrf(cx.store, spec.vrf).filter(|spec| spec.role == Role::Fabric);
-                dirty.interfaces.extend(fabric.map(|spec| spec.id));
+                dirty.interfaces.extend(interfaces::fabric_in_vrf(cx.store, spec.vrf).map(|spec| spec.id));
             }
         }
         Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),

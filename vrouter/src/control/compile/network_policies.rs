@@ -7,7 +7,7 @@ use flow::policy::RuleSet;
 use flow::policy::network::{CompiledNetworkPolicy, NetworkPolicy};
 use packet::VrfId;
 
-use super::{Compiler, Context, Dirty, Slots, rule_slots::Numbered};
+use super::{Compiler, Context, Dirty, Slots, interfaces::in_vrf, rule_slots::Numbered};
 use crate::control::{
     batch::Staged,
     objects::{ObjectKey, Spec, VrfSpec},
@@ -47,10 +47,7 @@ impl Compiler {
             match change.key {
                 ObjectKey::NetworkPolicy(id) => {
                     self.network_policies.write(id, cx, &mut self.slots);
-                    networks.extend(cx.store.referrers(change.key).filter_map(|user| match user {
-                        ObjectKey::Vrf(vrf) => Some(vrf),
-                        _ => None,
-                    }));
+                    networks.extend(cx.store.referrers(change.key).filter_map(ObjectKey::vrf));
                 }
                 ObjectKey::Vrf(id) if bound(&change.before) != bound(&change.after) => networks.push(id),
                 _ => {}
@@ -75,11 +72,7 @@ impl Compiler {
             dirty.vrfs.insert(network);
             if had_any == ids.is_empty() {
                 // Its workloads need the flow stage now, or do not any more.
-                let users = cx.store.referrers(ObjectKey::Vrf(network));
-                dirty.interfaces.extend(users.filter_map(|user| match user {
-                    ObjectKey::Interface(id) => Some(id),
-                    _ => None,
-                }));
+                dirty.interfaces.extend(in_vrf(cx.store, network).map(|spec| spec.id));
             }
         }
     }

@@ -50,17 +50,12 @@ fn raise_members(cx: &Context<'_>, old: GroupSetId, new: GroupSetId, dirty: &mut
     let came = new.iter().filter(|group| !old.contains(group));
     let went = old.iter().filter(|group| !new.contains(group));
     for &group in came.chain(went) {
-        let naming = cx.store.referrers(ObjectKey::SecurityGroup(group)).filter_map(|user| match user {
-            ObjectKey::SecurityGroup(id) => Some(id),
-            _ => None,
-        });
+        let naming = cx.store.referrers(ObjectKey::SecurityGroup(group));
+        let naming = naming.filter_map(ObjectKey::security_group);
         let itself = cx.store.security_group(group).filter(|spec| spec.names_itself());
         for id in naming.chain(itself.map(|spec| spec.group.id)) {
             let bound = cx.store.referrers(ObjectKey::SecurityGroup(id));
-            dirty.raised.extend(bound.filter_map(|user| match user {
-                ObjectKey::Interface(id) => Some(id),
-                _ => None,
-            }));
+            dirty.raised.extend(bound.filter_map(ObjectKey::interface));
         }
     }
 }

@@ -9,7 +9,10 @@ use flow::{
 };
 use packet::{Address, VrfId};
 
-use super::{Compiler, Context, Dirty, interfaces::in_vrf};
+use super::{
+    Compiler, Context, Dirty,
+    interfaces::{fabric_in_vrf, in_vrf},
+};
 use crate::{
     control::{
         objects::{InterfaceSpec, ObjectKey, SourceNatSpec},
@@ -61,7 +64,7 @@ impl Compiler {
         let outside = |address: &Ip| OutsideAddress {
             address: address.address,
             v6: address.v6,
-            own: fabric_interfaces(store, spec.vrf).any(|interface| interface.has_address(*address)),
+            own: fabric_in_vrf(store, spec.vrf).any(|interface| interface.has_address(*address)),
             pool: self.port_pools.of(spec, *address),
         };
         SourceNat {
@@ -79,7 +82,7 @@ pub(super) fn follow(store: &Store, spec: &SourceNatSpec, dirty: &mut Dirty) {
     dirty.source_nats.insert(spec.id);
     dirty.interfaces.extend(&spec.interfaces);
     dirty.interfaces.extend(spec.vrfs.iter().flat_map(|&vrf| in_vrf(store, vrf)).map(|spec| spec.id));
-    dirty.interfaces.extend(fabric_interfaces(store, spec.vrf).map(|spec| spec.id));
+    dirty.interfaces.extend(fabric_in_vrf(store, spec.vrf).map(|spec| spec.id));
 }
 
 /// A fabric interface may come or go with an address that pools share.
@@ -91,15 +94,12 @@ pub(super) fn follow_interface(store: &Store, spec: &InterfaceSpec, dirty: &mut 
 
 /// The pools that an interface's workload may use, in order of id.
 pub(super) fn usable(cx: &Context<'_>, interface: &InterfaceSpec) -> Arc<[Arc<SourceNat>]> {
-    let named = cx.store.referrers(ObjectKey::Interface(interface.id)).filter_map(|user| match user {
-        ObjectKey::SourceNat(id) => Some(id),
-        _ => None,
-    });
-    let by_vrf = pools_naming(cx.store, interface.vrf).filter(|spec| spec.vrfs.contains(&interface.vrf));
-    let ids: BTreeSet<u16> = named.chain(by_vrf.map(|spec| spec.id)).collect();
     if interface.role != Role::Virtual {
         return Arc::default();
     }
+    let named = cx.store.referrers(ObjectKey::Interface(interface.id)).filter_map(ObjectKey::source_nat);
+    let by_vrf = pools_naming(cx.store, interface.vrf).filter(|spec| spec.vrfs.contains(&interface.vrf));
+    let ids: BTreeSet<u16> = named.chain(by_vrf.map(|spec| spec.id)).collect();
     ids.into_iter().filter_map(|id| cx.tables.source_nats.get(id.into()).cloned()).collect()
 }
 
@@ -119,12 +119,5 @@ pub(super) fn shared(cx: &Context<'_>, interface: &InterfaceSpec) -> Arc<[(bool,
 
 /// The pools that name a VRF, as their outside or as one that may use them.
 fn pools_naming(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<SourceNatSpec>> {
-    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| match user {
-        ObjectKey::SourceNat(id) => store.source_nat(id),
-        _ => None,
-    })
-}
-
-fn fabric_interfaces(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    in_vrf(store, vrf).filter(|spec| spec.role == Role::Fabric)
+    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.source_nat(user.source_nat()?))
 }

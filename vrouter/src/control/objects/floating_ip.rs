@@ -1,10 +1,9 @@
 //! Floating IPs.
 
 use agent_api::v1;
-use ahash::AHashSet;
 use packet::{InterfaceId, NextHopId, VrfId};
 
-use super::{Field, ObjectKey, interface, next_hop, number, vrf};
+use super::{Field, ObjectKey, at_most, distinct, interface, next_hop, number, port_protocol, vrf};
 use crate::{
     control::{fault::Invalid, text::Ip},
     tables::{NatDirection, PortMap},
@@ -35,16 +34,7 @@ pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
     let id = number("id", message.id, 1..=u32::MAX)?;
     let address = Ip::parse_unicast(&message.address).map_err(|text| Invalid::new("address", text))?;
     let vrf = vrf::id("vrf", message.vrf)?;
-    let mut interfaces = Vec::with_capacity(message.interfaces.len());
-    let mut seen = AHashSet::new();
-    for (index, &value) in message.interfaces.iter().enumerate() {
-        let field = format!("interfaces[{index}]");
-        let interface = interface::id(&field, value)?;
-        if !seen.insert(interface) {
-            return Err(Invalid::new(field, format!("interface {interface} is there twice")));
-        }
-        interfaces.push(interface);
-    }
+    let interfaces = distinct("interfaces", &message.interfaces, |field, &id| interface::id(field, id))?;
     let direction = match v1::NatDirection::try_from(message.direction) {
         Ok(v1::NatDirection::Both) => NatDirection::Both,
         Ok(v1::NatDirection::NatIngress) => NatDirection::Ingress,
@@ -74,10 +64,7 @@ pub(super) fn read(message: v1::FloatingIp) -> Result<FloatingIpSpec, Invalid> {
 }
 
 fn read_port_maps(messages: &[v1::PortMap], direction: NatDirection) -> Result<Vec<PortMap>, Invalid> {
-    if messages.len() > MAX_PORT_MAPS {
-        let text = format!("{} port maps; at most {MAX_PORT_MAPS} are allowed", messages.len());
-        return Err(Invalid::new("port_maps", text));
-    }
+    at_most("port_maps", "port maps", messages.len(), MAX_PORT_MAPS)?;
     let mut maps: Vec<PortMap> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
         let field = |name: &str| format!("port_maps[{index}].{name}");
@@ -101,10 +88,7 @@ fn read_port_maps(messages: &[v1::PortMap], direction: NatDirection) -> Result<V
 }
 
 fn read_port_map(message: &v1::PortMap, field: &dyn Fn(&str) -> String) -> Result<PortMap, Invalid> {
-    if !matches!(message.protocol, 6 | 17 | 132) {
-        let text = format!("protocol {} has no ports: 6, 17 and 132 have", message.protocol);
-        return Err(Invalid::new(field("protocol"), text));
-    }
+    let protocol = port_protocol(&field("protocol"), message.protocol)?;
     let port: u16 = number(&field("port"), message.port, 1..=65_535)?;
     let last = match message.last {
         0 => port,
@@ -118,7 +102,6 @@ fn read_port_map(message: &v1::PortMap, field: &dyn Fn(&str) -> String) -> Resul
     if message.name.len() > MAX_NAME {
         return Err(Invalid::new(field("name"), format!("longer than {MAX_NAME} bytes")));
     }
-    let protocol = number(&field("protocol"), message.protocol, 0..=255)?;
     Ok(PortMap { protocol, port, last, to_port, name: message.name.as_str().into() })
 }
 

@@ -8,7 +8,8 @@ use nexthop::Prefix;
 use packet::{InterfaceId, TagId, VrfId};
 
 use super::{
-    Field, ObjectKey, Rules, check_name, device, next_hop::ROUTER_MAC, number, read_tags, services, vrf,
+    Field, ObjectKey, Rules, at_most, check_name, device, distinct, next_hop::ROUTER_MAC, number, read_tags,
+    services, vrf,
 };
 use crate::{
     control::{
@@ -92,9 +93,7 @@ pub(super) fn read(
         ("gateways", message.gateways.len()),
         ("security_groups", message.security_groups.len()),
     ] {
-        if length > MAX_LIST {
-            return Err(Invalid::new(field, format!("{length} entries; at most {MAX_LIST} are allowed")));
-        }
+        at_most(field, "entries", length, MAX_LIST)?;
     }
     let addresses = read_addresses(&message, role)?;
     let pairs = read_pairs(&message, mac)?;
@@ -184,16 +183,9 @@ fn read_gateways(message: &v1::Interface, role: Role) -> Result<Vec<Ip>, Invalid
     if role != Role::Virtual && !message.gateways.is_empty() {
         return Err(Invalid::new("gateways", "only a VIRTUAL interface has gateways"));
     }
-    let mut gateways = Vec::with_capacity(message.gateways.len());
-    for (index, text) in message.gateways.iter().enumerate() {
-        let invalid = |message: String| Invalid::new(format!("gateways[{index}]"), message);
-        let ip = Ip::parse_unicast(text).map_err(invalid)?;
-        if gateways.contains(&ip) {
-            return Err(invalid(format!("{ip} is there twice")));
-        }
-        gateways.push(ip);
-    }
-    Ok(gateways)
+    distinct("gateways", &message.gateways, |field, text| {
+        Ip::parse_unicast(text).map_err(|text| Invalid::new(field, text))
+    })
 }
 
 fn read_groups(message: &v1::Interface, role: Role) -> Result<Vec<u32>, Invalid> {

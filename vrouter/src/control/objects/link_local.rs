@@ -3,7 +3,7 @@
 use agent_api::v1;
 use packet::VrfId;
 
-use super::{Field, ObjectKey, distinct, number, vrf};
+use super::{Field, ObjectKey, check_optional_name, distinct, number, port_protocol, vrf};
 use crate::{
     control::{fault::Invalid, text::Ip},
     tables::LinkLocalService,
@@ -20,23 +20,17 @@ pub(crate) struct LinkLocalSpec {
 
 pub(super) fn read(message: v1::LinkLocalService) -> Result<LinkLocalSpec, Invalid> {
     let id: u16 = number("id", message.id, 1..=65_535)?;
-    if !message.name.is_empty() {
-        super::check_name(&message.name)?;
-    }
+    check_optional_name(&message.name)?;
     let address = Ip::parse_unicast(&message.address).map_err(|text| Invalid::new("address", text))?;
     let to = Ip::parse_unicast(&message.to_address).map_err(|text| Invalid::new("to_address", text))?;
     if to.v6 != address.v6 {
         return Err(Invalid::new("to_address", format!("{to} is not of the family of {address}")));
     }
-    if !matches!(message.protocol, 6 | 17 | 132) {
-        let text = format!("protocol {} has no ports: 6, 17 and 132 have", message.protocol);
-        return Err(Invalid::new("protocol", text));
-    }
     let service = LinkLocalService {
         id,
         v6: address.v6,
         address: address.address,
-        protocol: number("protocol", message.protocol, 0..=255)?,
+        protocol: port_protocol("protocol", message.protocol)?,
         port: number("port", message.port, 1..=65_535)?,
         to_address: to.address,
         to_port: number("to_port", message.to_port, 1..=65_535)?,

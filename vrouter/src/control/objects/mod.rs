@@ -243,6 +243,30 @@ impl ObjectKey {
     }
 }
 
+/// For each kind: its id in a key, if that names such an object.
+macro_rules! projections {
+    ($($name:ident $kind:ident $id:ty),* $(,)?) => {
+        impl ObjectKey {
+            $(pub(crate) const fn $name(self) -> Option<$id> {
+                match self {
+                    Self::$kind(id) => Some(id),
+                    _ => None,
+                }
+            })*
+        }
+    };
+}
+
+projections! {
+    vrf Vrf VrfId,
+    security_group SecurityGroup u32,
+    interface Interface InterfaceId,
+    next_hop NextHop NextHopId,
+    floating_ip FloatingIp u32,
+    source_nat SourceNat u16,
+    link_local_service LinkLocalService u16,
+}
+
 impl Spec {
     /// As the API shows it.
     pub(crate) fn to_api(&self) -> v1::Object {
@@ -299,6 +323,19 @@ impl Spec {
     }
 }
 
+/// Refuses a list that is too long.
+fn at_most(field: &str, what: &str, count: usize, most: usize) -> Result<(), Invalid> {
+    if count > most {
+        return Err(Invalid::new(field, format!("{count} {what}; at most {most} are allowed")));
+    }
+    Ok(())
+}
+
+/// A name that only informs may be left out.
+fn check_optional_name(name: &str) -> Result<(), Invalid> {
+    if name.is_empty() { Ok(()) } else { check_name(name) }
+}
+
 /// A name that operators will grep for: 1 to 255 bytes without control characters.
 fn check_name(name: &str) -> Result<(), Invalid> {
     if name.is_empty() {
@@ -315,9 +352,7 @@ fn check_name(name: &str) -> Result<(), Invalid> {
 
 /// Tags of a workload, interned, sorted, each once.
 fn read_tags(field: &str, texts: &[String], names: &mut Names) -> Result<Box<[TagId]>, Invalid> {
-    if texts.len() > MAX_TAGS {
-        return Err(Invalid::new(field, format!("{} tags; at most {MAX_TAGS} are allowed", texts.len())));
-    }
+    at_most(field, "tags", texts.len(), MAX_TAGS)?;
     let mut tags = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let invalid = |message: String| Invalid::new(format!("{field}[{index}]"), message);
@@ -339,7 +374,7 @@ fn read_tags(field: &str, texts: &[String], names: &mut Names) -> Result<Box<[Ta
 const MAX_TAGS: usize = 64;
 
 /// Reads a list in which nothing may be twice.
-fn distinct<M, T: Copy + Eq + std::hash::Hash>(
+fn distinct<M, T: Copy + Eq + std::hash::Hash + fmt::Display>(
     name: &str,
     messages: &[M],
     read: impl Fn(&str, &M) -> Result<T, Invalid>,
@@ -350,11 +385,42 @@ fn distinct<M, T: Copy + Eq + std::hash::Hash>(
         let field = format!("{name}[{index}]");
         let item = read(&field, message)?;
         if !seen.insert(item) {
-            return Err(Invalid::new(field, "is there twice"));
+            return Err(Invalid::new(field, format!("{item} is there twice")));
         }
         items.push(item);
     }
     Ok(items)
+}
+
+/// Reads the rules of a group or policy, no two of which have the same id.
+fn read_rules<M, T>(
+    messages: &[M],
+    most: usize,
+    id: impl Fn(&M) -> u32,
+    mut read: impl FnMut(&M) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid> {
+    at_most("rules", "rules", messages.len(), most)?;
+    let mut ids = AHashSet::with_capacity(messages.len());
+    let mut rules = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let rule = if ids.insert(id(message)) {
+            read(message)
+        } else {
+            Err(Invalid::new("id", format!("rule {} is there twice", id(message))))
+        };
+        let at =
+            |invalid: Invalid| Invalid::new(format!("rules[{index}].{}", invalid.field), invalid.message);
+        rules.push(rule.map_err(at)?);
+    }
+    Ok(rules)
+}
+
+/// A protocol whose packets have ports.
+fn port_protocol(field: &str, value: u32) -> Result<u8, Invalid> {
+    match u8::try_from(value) {
+        Ok(protocol @ (6 | 17 | 132)) => Ok(protocol),
+        _ => Err(Invalid::new(field, format!("protocol {value} has no ports: 6, 17 and 132 have"))),
+    }
 }
 
 /// A number in a range, as the type that holds it.

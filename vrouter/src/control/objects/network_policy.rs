@@ -1,12 +1,11 @@
 //! Network policies: ordered rules between networks.
 
 use agent_api::v1::{self, network_policy_rule::Action as Wanted, policy_end};
-use ahash::AHashSet;
 use flow::policy::RuleSlot;
 use flow::policy::network::{Action, EndMatch, NetworkPolicy, NetworkRule};
 
 use super::security_group::{read_icmp, read_ports};
-use super::{check_name, number, read_tags, vrf};
+use super::{check_optional_name, number, read_rules, read_tags, vrf};
 use crate::control::{fault::Invalid, names::Names, text::parse_prefix_or_host};
 
 /// A checked policy.
@@ -22,25 +21,8 @@ pub(crate) const MAX_RULES: usize = 4096;
 
 pub(super) fn read(message: v1::NetworkPolicy, names: &mut Names) -> Result<NetworkPolicySpec, Invalid> {
     let id = number("id", message.id, 1..=u32::MAX)?;
-    if !message.name.is_empty() {
-        check_name(&message.name)?;
-    }
-    if message.rules.len() > MAX_RULES {
-        return Err(Invalid::new(
-            "rules",
-            format!("{} rules; at most {MAX_RULES} are allowed", message.rules.len()),
-        ));
-    }
-    let mut ids = AHashSet::with_capacity(message.rules.len());
-    let mut rules = Vec::with_capacity(message.rules.len());
-    for (index, rule) in message.rules.iter().enumerate() {
-        let at =
-            |invalid: Invalid| Invalid::new(format!("rules[{index}].{}", invalid.field), invalid.message);
-        if !ids.insert(rule.id) {
-            return Err(at(Invalid::new("id", format!("rule {} is there twice", rule.id))));
-        }
-        rules.push(read_rule(rule, names).map_err(at)?);
-    }
+    check_optional_name(&message.name)?;
+    let rules = read_rules(&message.rules, MAX_RULES, |rule| rule.id, |rule| read_rule(rule, names))?;
     Ok(NetworkPolicySpec { policy: NetworkPolicy { id, rules }, message })
 }
 

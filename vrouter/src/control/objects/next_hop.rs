@@ -6,7 +6,7 @@ use packet::{
     encap::{Encapsulation, MAX_OUTER_LABELS},
 };
 
-use super::{Field, ObjectKey, interface, label, number, vrf};
+use super::{Field, ObjectKey, at_most, interface, label, number, vrf};
 use crate::control::{
     fault::Invalid,
     text::{Ip, parse_mac},
@@ -159,10 +159,7 @@ fn read_outer_labels(tunnel: &v1::Tunnel, vxlan: bool) -> Result<[Label; MAX_OUT
     if vxlan && !tunnel.outer_labels.is_empty() {
         return Err(Invalid::new("tunnel.outer_labels", "VXLAN carries no labels"));
     }
-    if tunnel.outer_labels.len() > labels.len() {
-        let text = format!("{} labels; at most {MAX_OUTER_LABELS} are allowed", tunnel.outer_labels.len());
-        return Err(Invalid::new("tunnel.outer_labels", text));
-    }
+    at_most("tunnel.outer_labels", "labels", tunnel.outer_labels.len(), labels.len())?;
     for (index, (label, &value)) in labels.iter_mut().zip(&tunnel.outer_labels).enumerate() {
         let field = format!("tunnel.outer_labels[{index}]");
         *label = Label(number(&field, value, label::MIN_LABEL..=label::MAX_LABEL)?);
@@ -180,10 +177,7 @@ fn read_ecmp(ecmp: &v1::Ecmp) -> Result<EcmpSpec, Invalid> {
 }
 
 fn read_members(ecmp: &v1::Ecmp) -> Result<Vec<EcmpMember>, Invalid> {
-    if ecmp.members.len() > MAX_MEMBERS {
-        let text = format!("{} members; at most {MAX_MEMBERS} are allowed", ecmp.members.len());
-        return Err(Invalid::new("ecmp.members", text));
-    }
+    at_most("ecmp.members", "members", ecmp.members.len(), MAX_MEMBERS)?;
     let mut members = Vec::with_capacity(ecmp.members.len());
     for (index, member) in ecmp.members.iter().enumerate() {
         let field = |name: &str| format!("ecmp.members[{index}].{name}");

@@ -4,7 +4,7 @@ use agent_api::v1;
 use nexthop::Prefix;
 use packet::{GroupSetId, NextHopId, VrfId};
 
-use super::{next_hop, number, read_tags, vrf};
+use super::{at_most, next_hop, number, read_tags, vrf};
 use crate::{
     control::{
         fault::Invalid,
@@ -73,10 +73,7 @@ pub(super) fn read(
     if groups.first() == Some(&0) {
         return Err(Invalid::new("security_groups", "0 is no security group"));
     }
-    if groups.len() > MAX_GROUPS {
-        let message = format!("{} groups; at most {MAX_GROUPS} are allowed", groups.len());
-        return Err(Invalid::new("security_groups", message));
-    }
+    at_most("security_groups", "groups", groups.len(), MAX_GROUPS)?;
     let network = match message.network {
         0 => None,
         id => Some(vrf::id("network", id)?).filter(|&network| network != key.vrf),

@@ -1,10 +1,9 @@
 //! Security groups: lists of allow rules.
 
 use agent_api::v1::{self, EtherType};
-use ahash::AHashSet;
 use flow::policy::{Direction, Family, IcmpMatch, Remote, Rule, RuleSlot, SecurityGroup};
 
-use super::{Field, ObjectKey, check_name, number};
+use super::{Field, ObjectKey, check_optional_name, number, port_protocol, read_rules};
 use crate::control::{fault::Invalid, text::parse_prefix_or_host};
 
 /// A checked group.
@@ -20,25 +19,8 @@ const MAX_RULES: usize = 65_535;
 
 pub(super) fn read(message: v1::SecurityGroup) -> Result<SecurityGroupSpec, Invalid> {
     let id = number("id", message.id, 1..=u32::MAX)?;
-    if !message.name.is_empty() {
-        check_name(&message.name)?;
-    }
-    if message.rules.len() > MAX_RULES {
-        return Err(Invalid::new(
-            "rules",
-            format!("{} rules; at most {MAX_RULES} are allowed", message.rules.len()),
-        ));
-    }
-    let mut ids = AHashSet::with_capacity(message.rules.len());
-    let mut rules = Vec::with_capacity(message.rules.len());
-    for (index, rule) in message.rules.iter().enumerate() {
-        let at =
-            |invalid: Invalid| Invalid::new(format!("rules[{index}].{}", invalid.field), invalid.message);
-        if !ids.insert(rule.id) {
-            return Err(at(Invalid::new("id", format!("rule {} is there twice", rule.id))));
-        }
-        rules.push(read_rule(rule).map_err(at)?);
-    }
+    check_optional_name(&message.name)?;
+    let rules = read_rules(&message.rules, MAX_RULES, |rule| rule.id, read_rule)?;
     Ok(SecurityGroupSpec { group: SecurityGroup { id, rules }, message })
 }
 
@@ -80,8 +62,8 @@ fn read_prefix(text: &str, family: Family) -> Result<Remote, Invalid> {
 }
 
 pub(super) fn read_ports(field: &str, ports: v1::PortRange, protocol: u8) -> Result<(u16, u16), Invalid> {
-    if !matches!(protocol, 0 | 6 | 17 | 132) {
-        return Err(Invalid::new(field, format!("protocol {protocol} has no ports: 6, 17 and 132 have")));
+    if protocol != 0 {
+        port_protocol(field, protocol.into())?;
     }
     let first = number(&format!("{field}.first"), ports.first, 0..=65_535)?;
     let last = number(&format!("{field}.last"), ports.last, 0..=65_535)?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use agent_api::v1;
 use ipnet::IpNet;
 
+use super::at_most;
 use crate::{
     control::{
         fault::Invalid,
@@ -39,10 +40,7 @@ pub(super) fn read(message: &v1::HostServices, own: &[IpAddr]) -> Result<HostSer
         ("ntp_servers", message.ntp_servers.len(), MAX_SERVERS),
         ("resolvers", message.resolvers.len(), MAX_RESOLVERS),
     ] {
-        if length > most {
-            let text = format!("{length} entries; at most {most} are allowed");
-            return Err(Invalid::new(format!("services.{field}"), text));
-        }
+        at_most(&format!("services.{field}"), "entries", length, most)?;
     }
     let mut subnets: Vec<Subnet> = Vec::with_capacity(message.subnets.len());
     for (index, subnet) in message.subnets.iter().enumerate() {
@@ -113,10 +111,7 @@ fn read_subnet(message: &v1::Subnet, index: usize, own: &[IpAddr]) -> Result<Sub
         let text = format!("{prefix} is no IPv6 /64: workloads can make addresses in such only");
         return Err(Invalid::new(field("slaac"), text));
     }
-    if message.routes.len() > MAX_ROUTES {
-        let text = format!("{} entries; at most {MAX_ROUTES} are allowed", message.routes.len());
-        return Err(Invalid::new(field("routes"), text));
-    }
+    at_most(&field("routes"), "entries", message.routes.len(), MAX_ROUTES)?;
     let mut routes = Vec::with_capacity(message.routes.len());
     for (number, route) in message.routes.iter().enumerate() {
         let field = |name: &str| field(&format!("routes[{number}].{name}"));

@@ -6,7 +6,7 @@ use agent_api::v1;
 use flow::nat::Mapping;
 use packet::{InterfaceId, NextHopId, VrfId};
 
-use super::{Field, ObjectKey, distinct, interface, number, vrf};
+use super::{Field, ObjectKey, check_optional_name, distinct, interface, number, vrf};
 use crate::control::{fault::Invalid, text::Ip};
 
 /// The next hops of pools: this number and the pool's id.
@@ -36,9 +36,7 @@ pub(super) fn id(field: &str, value: u32) -> Result<u16, Invalid> {
 
 pub(super) fn read(message: v1::SourceNat) -> Result<SourceNatSpec, Invalid> {
     let id = id("id", message.id)?;
-    if !message.name.is_empty() {
-        super::check_name(&message.name)?;
-    }
+    check_optional_name(&message.name)?;
     let vrf = vrf::id("vrf", message.vrf)?;
     let ports = read_ports(message.ports.as_ref())?;
     let mapping = match v1::SourceNatMapping::try_from(message.mapping) {

@@ -3,7 +3,7 @@
 use agent_api::v1;
 use packet::VrfId;
 
-use super::{Field, ObjectKey, check_name, number};
+use super::{Field, ObjectKey, at_most, check_name, distinct, number};
 use crate::control::fault::Invalid;
 
 /// A checked VRF.
@@ -22,19 +22,11 @@ pub(super) fn read(message: v1::Vrf) -> Result<VrfSpec, Invalid> {
         number::<u32>("vni", message.vni, 1..=super::label::MAX_VNI)?;
     }
     let most_routes = message.limits.map_or(0, |limits| limits.routes);
-    if message.network_policies.len() > MAX_POLICIES {
-        let text = format!("{} policies; at most {MAX_POLICIES} are allowed", message.network_policies.len());
-        return Err(Invalid::new("network_policies", text));
-    }
-    for (index, policy) in message.network_policies.iter().enumerate() {
-        let field = || format!("network_policies[{index}]");
-        if *policy == 0 {
-            return Err(Invalid::new(field(), "0 is no network policy"));
-        }
-        if message.network_policies.iter().take(index).any(|other| other == policy) {
-            return Err(Invalid::new(field(), format!("network_policy {policy} is there twice")));
-        }
-    }
+    at_most("network_policies", "policies", message.network_policies.len(), MAX_POLICIES)?;
+    distinct("network_policies", &message.network_policies, |field, &id| match id {
+        0 => Err(Invalid::new(field, "0 is no network policy")),
+        id => Ok(id),
+    })?;
     Ok(VrfSpec { id, most_routes, message })
 }
 
