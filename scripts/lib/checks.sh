@@ -26,28 +26,26 @@ check() {
     else
         bad=$((bad + 1))
         row FAILED "$text${said:+ [$said]}"
-        tail -n 5 "$WORK/check.log" >&2
+        tail -n 150 "$WORK/check.log" >&2
     fi
 }
 
 # refused TEXT NODE REASON COMMAND...: must fail, and the node must have dropped packets for that reason.
 refused() {
-    local text=$1 node=$2 reason=$3 before after
+    local text=$1 node=$2 reason=$3 before
     shift 3
     before=$(dropped "$node" "$reason")
     if "$@" >/dev/null 2>"$WORK/check.log"; then
         bad=$((bad + 1))
         row FAILED "$text [it was not]"
-        return
-    fi
-    after=$(dropped "$node" "$reason")
-    if [ "$after" -gt "$before" ]; then
+    elif wait_for 10 "$node to drop as $reason" drops_more "$node" "$reason" "$before"; then
         row refused "$text [$node: $(why "$node" "$reason")]"
     else
         bad=$((bad + 1))
         row FAILED "$text [no drop was counted as $reason on $node]"
     fi
 }
+drops_more() { [ "$(dropped "$1" "$2")" -gt "$3" ]; }
 
 # dropped NODE REASON: packets dropped so far.
 dropped() {
@@ -180,7 +178,7 @@ unseen() {
     local count
     [ "$(count_packets frame)" -gt 0 ]
     count=$(count_packets "$1")
-    [ "$count" -eq 0 ] || { tshark -n -r "$WIRE" -Y "$1" -V 2>/dev/null >&2; echo "$count packets"; return 1; }
+    [ "$count" -eq 0 ] || { tshark -n -r "$WIRE" -Y "$1" -V 2>/dev/null | head -n 150 >&2 || true; echo "$count packets"; return 1; }
 }
 
 # undamaged: every checksum in the capture is right, whoever sent the packet. tshark calls a TCP checksum of 0xffff bad where
