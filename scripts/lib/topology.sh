@@ -17,14 +17,17 @@ underlay() {
     done
 }
 
-# host NAME ADDRESS: a host of the underlay that is no node, with its own IP stack on the wire.
+# host NAME ADDRESS...: a host of the underlay that is no node, with its own IP stack on the wire.
 host() {
-    local name=$1
+    local name=$1 address
+    shift
     new_ns "$name"
     plug "$name:eth0" "fabric:$name"
     quiet "fabric:$name"
     in_ns fabric ip link set "$name" master wire
-    in_ns "$name" ip address add "$2" dev eth0
+    for address in "$@"; do
+        in_ns "$name" ip address add "$address" dev eth0
+    done
 }
 
 # pod NAME NODE MAC GATEWAY ADDRESS...: a namespace with one cable to its node's vRouter. GATEWAY is the next hop of
