@@ -14,11 +14,18 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// With everything.
     pub(crate) async fn ask(client: &mut Client) -> Result<Self, Error> {
+        let next_hops = ask::next_hops(client).await?;
+        Ok(Self { next_hops, ..Self::names(client).await? })
+    }
+
+    /// With names, where no next hop has to be written.
+    pub(crate) async fn names(client: &mut Client) -> Result<Self, Error> {
         Ok(Self {
             interfaces: ask::interface_names(client).await?,
             vrfs: ask::vrf_names(client).await?,
-            next_hops: ask::next_hops(client).await?,
+            next_hops: HashMap::new(),
         })
     }
 

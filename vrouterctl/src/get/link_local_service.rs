@@ -4,7 +4,7 @@ use std::io::Write;
 
 use agent_api::v1::{Entry, Object, object};
 
-use crate::{ask, connect::Client, describe::Places, error::Error, table::Grid, text};
+use crate::{connect::Client, describe::Places, error::Error, table::Grid, text};
 
 pub(super) async fn table(
     client: &mut Client,
@@ -12,7 +12,7 @@ pub(super) async fn table(
     wide: bool,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let places = Places { interfaces: [].into(), vrfs: ask::vrf_names(client).await?, next_hops: [].into() };
+    let places = Places::names(client).await?;
     let heads =
         ["ID>", "NAME", "PROTOCOL", "SERVICE", "LEADS TO", "IN VRF", "USED BY", "+OWNER", "+GENERATION>"];
     let mut grid = Grid::new(wide, &heads);

@@ -16,7 +16,7 @@ pub(super) async fn table(
     wide: bool,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let places = Places::ask(client).await?;
+    let places = Places::names(client).await?;
     let heads = [
         "POLICY>",
         "NAME",
