@@ -3,10 +3,31 @@
 use std::fs;
 use std::process::Command;
 
-use dpdk::{Mbuf, Mempool};
+use anyhow::Result;
+use clap::Args;
+use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool};
 use packet::PacketBuf;
 
 use crate::node::Ring;
+
+/// Which pages DPDK's memory has.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Pages {
+    /// Ordinary pages, even if there are huge ones
+    #[arg(long)]
+    no_huge: bool,
+}
+
+impl Pages {
+    /// DPDK with so many megabytes.
+    ///
+    /// # Errors
+    /// DPDK does not start.
+    pub fn eal(self, memory_mb: u32) -> Result<Eal> {
+        let memory = if self.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
+        Ok(Eal::init(&EalConfig { memory, memory_mb, file_prefix: "bench".into(), ..EalConfig::default() })?)
+    }
+}
 
 /// A ring of `size` packets of a pool, whose bytes are zero.
 #[must_use]

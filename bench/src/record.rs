@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::median;
@@ -99,19 +100,29 @@ pub struct Recorder {
     file: Option<File>,
 }
 
-impl Recorder {
-    /// Appends to a file, where there is one.
+/// The file that a program appends its records to.
+#[derive(Clone, Debug, Args)]
+pub struct Raw {
+    /// Append what was found out to this file
+    #[arg(long)]
+    pub raw: Option<PathBuf>,
+}
+
+impl Raw {
+    /// Opens it.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn new(path: Option<&Path>) -> Result<Self> {
-        let open = |path: &Path| {
+    pub fn recorder(&self) -> Result<Recorder> {
+        let open = |path: &PathBuf| {
             let file = OpenOptions::new().create(true).append(true).open(path);
             file.with_context(|| path.display().to_string())
         };
-        Ok(Self { file: path.map(open).transpose()? })
+        Ok(Recorder { file: self.raw.as_ref().map(open).transpose()? })
     }
+}
 
+impl Recorder {
     /// Keeps a record.
     ///
     /// # Errors

@@ -3,13 +3,12 @@
 //! `fib` measures all tables; `fib --table internet --table hosts` only these.
 
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 use bench::clock::median;
 use bench::order::Order;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record, Recorder};
 use bench::routes::{self, Place, Shape};
 use clap::Parser;
 use nexthop::Vrfs;
@@ -47,14 +46,13 @@ struct Options {
     /// Runs.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     for (name, count, shape, asked) in TABLES {
         if options.table.is_empty() || options.table.iter().any(|table| table == name) {
             measure(&options, &mut recorder, (name, count, shape), asked)?;

@@ -1,18 +1,17 @@
 //! The base point under packets that come at a rate: how many a second pass without a loss (a search as in RFC 2544
 //! §26.1, with trials of a second), and how long they take at parts of that rate.
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, ensure};
 use bench::cases::{self, BASE, BASE_NAME};
 use bench::load::{DESCRIPTORS, Load, Report};
-use bench::memory;
+use bench::memory::{self, Pages};
 use bench::order::Order;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::world::World;
 use clap::Parser;
-use dpdk::{Eal, EalConfig, MemoryMode, Mempool, MempoolConfig};
+use dpdk::{Mempool, MempoolConfig};
 
 /// Latency and the loss-free rate.
 #[derive(Debug, Parser)]
@@ -23,19 +22,15 @@ struct Options {
     /// Searches, and trials at each rate.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Ordinary pages, even if there are huge ones.
-    #[arg(long)]
-    no_huge: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let memory = if options.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
-    let eal =
-        Eal::init(&EalConfig { memory, memory_mb: 64, file_prefix: "bench".into(), ..EalConfig::default() })?;
+    let eal = options.pages.eal(64)?;
     memory::prefer_this_thread();
     let _registered = eal.register_thread(None)?;
     let pool = MempoolConfig { name: "latency".into(), count: 4095, data_room: 2048, cache: 256 };
@@ -47,7 +42,7 @@ fn main() -> Result<()> {
     let mut load = Load::new(worker, case.measured.clone(), BASE, Order::shuffled(BASE), eal.tsc_hz())?;
     let never = AtomicBool::new(false);
 
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     let mut greatest = Vec::new();
     let mut found = Vec::new();
     for _ in 0..options.runs {

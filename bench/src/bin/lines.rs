@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use arrayvec::ArrayVec;
 use bench::node::{Node, Ring, Size, Worker};
 use bench::order::Order;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::ways::{self, Sizes, Tunnel};
 use bench::world::Drill;
 use clap::{Parser, ValueEnum};
@@ -50,9 +50,8 @@ struct Options {
     /// What its workers do.
     #[arg(long, value_enum, default_value = "directions")]
     share: Share,
-    /// Append what was found to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
@@ -60,7 +59,7 @@ fn main() -> Result<()> {
     if let Some(socket) = &options.child {
         return child(socket, options.share);
     }
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     for (share, row) in [
         (Share::Directions, "one sends what workloads say, the other one the answers"),
         (Share::Flows, "each has flows of its own"),

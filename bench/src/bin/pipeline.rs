@@ -5,18 +5,17 @@
 //! `pipeline` measures all cases. `pipeline --case NAME --count BURSTS` runs so many bursts and prints nothing, for
 //! counting instructions (`bench/instructions`).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bench::cases::{self, BASE_NAME, Case};
 use bench::clock::{BLOCK, blocks, cycles_per_tick};
-use bench::memory;
+use bench::memory::{self, Pages};
 use bench::node::Ring;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::world::World;
 use clap::Parser;
-use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig, tsc};
+use dpdk::{Mbuf, Mempool, MempoolConfig, tsc};
 use vrouter::datapath::BURST;
 
 /// The pipeline in ticks per packet.
@@ -40,12 +39,10 @@ struct Options {
     /// Run so many bursts of the case and print nothing.
     #[arg(long)]
     count: Option<usize>,
-    /// Ordinary pages, even if there are huge ones.
-    #[arg(long)]
-    no_huge: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 /// What was measured of a case so far.
@@ -60,9 +57,7 @@ struct Row {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let memory = if options.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
-    let eal =
-        Eal::init(&EalConfig { memory, memory_mb: 64, file_prefix: "bench".into(), ..EalConfig::default() })?;
+    let eal = options.pages.eal(64)?;
     let _registered = eal.register_thread(None)?;
     // Two worlds and their twins.
     let count = options.ring.next_power_of_two() as u32 * 8 - 1;
@@ -86,7 +81,7 @@ fn main() -> Result<()> {
         (0..bursts).for_each(|_| world.step(&mut drill));
         return world.check(&drill);
     }
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     let clock = format!(
         "TSC {:.0} MHz; the core runs {:.2} times as fast (chains of dependent instructions of known latency, best of 20)",
         eal.tsc_hz() as f64 / 1e6,

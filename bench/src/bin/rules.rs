@@ -2,13 +2,12 @@
 //! take. A row per number of rules.
 
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bench::clock::median;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::rules::{Header, Headers, agree, groups};
 use clap::Parser;
 use dpdk::tsc;
@@ -31,14 +30,13 @@ struct Options {
     /// Runs.
     #[arg(long, default_value_t = 5)]
     runs: u64,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     for (count, at) in [(1_000, "1 k rules"), (10_000, "10 k rules")] {
         let groups = groups(count, Direction::Ingress);
         let start = Instant::now();

@@ -1,14 +1,13 @@
 //! How much memory sessions, routes and VRFs take, as the system counts it: the growth of this process's resident memory. One
 //! table per process (`--only`), since an allocator gives little back; without `--only` it calls itself for each.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use agent_api::v1::{Batch, Object, Operation, Route, Vrf, operation};
 use anyhow::{Context as _, Result, ensure};
 use bench::memory;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record, Recorder};
 use bench::routes::{self, Shape};
 use bench::sessions::{self, session};
 use clap::{Parser, ValueEnum};
@@ -39,14 +38,13 @@ struct Options {
     /// A tenth of each.
     #[arg(long)]
     tenth: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     let part = |count: u32| if options.tenth { count / 10 } else { count };
     match options.only {
         None => each(&options),
@@ -67,7 +65,7 @@ fn each(options: &Options) -> Result<()> {
         if options.tenth {
             command.arg("--tenth");
         }
-        if let Some(raw) = &options.raw {
+        if let Some(raw) = &options.raw.raw {
             command.arg("--raw").arg(raw);
         }
         ensure!(command.status()?.success(), "{} failed", name.get_name());

@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use arrayvec::ArrayVec;
 use bench::clock::{BLOCK, blocks};
+use bench::memory::Pages;
 use bench::node::{Node, Ring, Size, Worker};
 use bench::order::Order;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::ways::{self, Sizes, Tunnel, Way};
 use clap::{Parser, ValueEnum};
 use dpdk::{
-    Device, DeviceKind, Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig, Port, PortConfig, Queues,
-    RxQueue, TxQueue,
+    Device, DeviceKind, Eal, Mbuf, Mempool, MempoolConfig, Port, PortConfig, Queues, RxQueue, TxQueue,
 };
 use packet::PortId;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
@@ -63,12 +63,10 @@ struct Options {
     /// Runs.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Ordinary pages, even if there are huge ones.
-    #[arg(long)]
-    no_huge: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
@@ -119,9 +117,7 @@ impl Ports<Mbuf> for Sink {
 fn measure(file: &std::path::Path, way: &Way, name: &str, options: &Options) -> Result<()> {
     let count = (options.flows + 8192).next_power_of_two() - 1;
     let memory_mb = (u64::from(count) * u64::from(PACKET)).div_ceil(1 << 20) as u32 + 64;
-    let memory = if options.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
-    let eal =
-        Eal::init(&EalConfig { memory, memory_mb, file_prefix: "bench".into(), ..EalConfig::default() })?;
+    let eal = options.pages.eal(memory_mb)?;
     let _registered = eal.register_thread(None)?;
     let pool =
         Mempool::new(&eal, &MempoolConfig { name: "wires".into(), count, data_room: 2048, cache: 256 })?;
@@ -154,7 +150,7 @@ fn measure(file: &std::path::Path, way: &Way, name: &str, options: &Options) -> 
     }
     let accounting = worker.counters().accounting();
     ensure!(accounting.holds() && accounting.sent == accounting.received, "{accounting:?}");
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     let nets: Vec<_> = runs.iter().zip(&floors).map(|(run, floor)| run - floor).collect();
     recorder.keep(&Record::new("peers", "our loop: receive and send", &options.at, "ticks", floors))?;
     let memory = format!("{:?}", eal.memory_mode());

@@ -1,7 +1,6 @@
 //! One worker and two: the base point's sessions, each worker with its own half of the flows, its own generator and ring,
 //! and a core of its own. In pairs: one alone, then both; the ratio of what passes.
 
-use std::path::PathBuf;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -9,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use bench::cases::BASE;
 use bench::clock::blocks;
-use bench::memory;
+use bench::memory::{self, Pages};
 use bench::node::{Node, Size, Worker};
 use bench::order::Order;
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record};
 use bench::ways::{self, Sizes, Tunnel};
 use bench::world::Drill;
 use clap::Parser;
-use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig};
+use dpdk::{Eal, Mbuf, Mempool, MempoolConfig};
 use vrouter::datapath::BURST;
 
 /// One worker and two.
@@ -28,24 +27,20 @@ struct Options {
     /// Pairs.
     #[arg(long, default_value_t = 7)]
     pairs: usize,
-    /// Ordinary pages, even if there are huge ones.
-    #[arg(long)]
-    no_huge: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
+    let mut recorder = options.raw.recorder()?;
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     if cores.len() < 2 {
         return recorder.keep(&Record::fact("workers", "two workers", "not measured: one core only"));
     }
-    let memory = if options.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
-    let eal =
-        Eal::init(&EalConfig { memory, memory_mb: 64, file_prefix: "bench".into(), ..EalConfig::default() })?;
+    let eal = options.pages.eal(64)?;
     let pool = MempoolConfig { name: "workers".into(), count: 8191, data_room: 2048, cache: 256 };
     let pool = Mempool::new(&eal, &pool)?;
     let size = Size { sessions: [BASE + BASE / 8 + 1024, BASE / 4], workers: 2, express: true };

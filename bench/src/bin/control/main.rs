@@ -4,7 +4,6 @@
 
 mod server;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,13 +15,14 @@ use anyhow::{Context as _, Result, ensure};
 use bench::cases::{self, BASE, BASE_NAME};
 use bench::clock::median;
 use bench::load::{Load, Report};
+use bench::memory::{self, Pages};
 use bench::order::{self, Order};
-use bench::record::{Record, Recorder};
+use bench::record::{Raw, Record, Recorder};
 use bench::routes::{self, Place, Shape};
+use bench::rules;
 use bench::world::World;
-use bench::{memory, rules};
 use clap::Parser;
-use dpdk::{Eal, EalConfig, Mbuf, MemoryMode, Mempool, MempoolConfig};
+use dpdk::{Eal, Mbuf, Mempool, MempoolConfig};
 use server::Controller;
 
 /// Routes in a batch.
@@ -41,12 +41,10 @@ struct Options {
     /// Single changes of each kind.
     #[arg(long, default_value_t = 2_000)]
     singles: usize,
-    /// Ordinary pages, even if there are huge ones.
-    #[arg(long)]
-    no_huge: bool,
-    /// Append what was measured to this file.
-    #[arg(long)]
-    raw: Option<PathBuf>,
+    #[command(flatten)]
+    pages: Pages,
+    #[command(flatten)]
+    raw: Raw,
 }
 
 /// A thread that forwards while something is measured.
@@ -93,10 +91,8 @@ impl Traffic {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut recorder = Recorder::new(options.raw.as_deref())?;
-    let memory = if options.no_huge { MemoryMode::NoHuge } else { MemoryMode::Auto };
-    let eal =
-        Eal::init(&EalConfig { memory, memory_mb: 64, file_prefix: "bench".into(), ..EalConfig::default() })?;
+    let mut recorder = options.raw.recorder()?;
+    let eal = options.pages.eal(64)?;
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let worker_core = cores.last().context("a core")?.id;
     let pool = MempoolConfig { name: "control".into(), count: 4095, data_room: 2048, cache: 256 };
