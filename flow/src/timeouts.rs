@@ -41,29 +41,13 @@ impl Ticks {
 
 macro_rules! timeout_classes {
     ($($variant:ident $name:literal $seconds:literal $help:literal)*) => {
-        /// What decides how long a silent session is kept.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum TimeoutClass {
-            $(#[doc = $help] $variant,)*
+        packet::named_enum! {
+            /// What decides how long a silent session is kept.
+            pub enum TimeoutClass;
+            $($variant $name $help)*
         }
 
         impl TimeoutClass {
-            /// All classes, in table order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The stable name: `tcp_established`.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// One sentence for an operator.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help,)* }
-            }
-
             /// The timeout unless configured otherwise.
             #[must_use]
             pub const fn default_timeout(self) -> Duration {
@@ -89,11 +73,11 @@ timeout_classes! {
 
 /// The timeout of each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts([u32; TimeoutClass::ALL.len()]);
+pub struct Timeouts([u32; TimeoutClass::COUNT]);
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let mut timeouts = Self([0; TimeoutClass::ALL.len()]);
+        let mut timeouts = Self([0; TimeoutClass::COUNT]);
         for class in TimeoutClass::ALL {
             timeouts.set(*class, class.default_timeout());
         }
@@ -162,7 +146,7 @@ mod tests {
         let mut names: Vec<_> = TimeoutClass::ALL.iter().map(|class| class.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), TimeoutClass::ALL.len());
+        assert_eq!(names.len(), TimeoutClass::COUNT);
         assert!(TimeoutClass::ALL.iter().all(|class| class.default_timeout() >= Duration::from_secs(2)));
         assert!(TimeoutClass::ALL.iter().all(|class| class.help().ends_with('.')));
     }

@@ -1,37 +1,10 @@
 //! Every way a packet can end without going on. This table is the only place: names, help, metrics and
 //! CLI output come from it. Names are stable; numbers are not.
 
-macro_rules! drop_reasons {
-    ($($variant:ident $name:literal $help:literal)*) => {
-        /// Why a packet was dropped.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        pub enum DropReason {
-            $(#[doc = $help] $variant,)*
-        }
+crate::named_enum! {
+    /// Why a packet was dropped.
+    pub enum DropReason;
 
-        impl DropReason {
-            /// All reasons, in table order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-            /// How many there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The stable name: `no_route`.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// One sentence for an operator.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help,)* }
-            }
-        }
-    };
-}
-
-drop_reasons! {
     // parse
     Truncated            "truncated"              "A header or the length it announces is longer than the frame."
     InvalidIpVersion     "invalid_ip_version"     "The version field is neither 4 nor 6, or not the one the link layer announced."
@@ -101,12 +74,6 @@ drop_reasons! {
     TxFull               "tx_full"                "The transmit ring is full."
     TxDown               "tx_down"                "The out interface is down or gone."
     NoBuffer             "no_buffer"              "The mempool is empty."
-}
-
-impl std::fmt::Display for DropReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 #[cfg(test)]

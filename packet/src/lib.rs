@@ -19,6 +19,7 @@ mod header;
 pub mod icmp;
 pub mod ids;
 pub mod meta;
+mod named;
 pub mod nd;
 pub mod parse;
 pub mod protocol;

@@ -3,35 +3,10 @@
 
 use sync::Counter;
 
-macro_rules! outcomes {
-    ($($variant:ident $name:literal $help:literal)*) => {
-        /// How a request of a workload ended, or what was said unasked.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        pub enum Outcome {
-            $(#[doc = $help] $variant,)*
-        }
+packet::named_enum! {
+    /// How a request of a workload ended, or what was said unasked.
+    pub enum Outcome;
 
-        impl Outcome {
-            /// All outcomes, in table order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The stable name: `dhcp_ack`.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// One sentence for an operator.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help,)* }
-            }
-        }
-    };
-}
-
-outcomes! {
     // answered
     DhcpOffer          "dhcp_offer"           "DHCPv4: an address was offered."
     DhcpAck            "dhcp_ack"             "DHCPv4: an address was leased, or its configuration told."
@@ -66,7 +41,7 @@ outcomes! {
 
 /// How often each outcome was; written by the services thread only.
 #[derive(Debug)]
-pub struct ServiceCounters([Counter; Outcome::ALL.len()]);
+pub struct ServiceCounters([Counter; Outcome::COUNT]);
 
 impl ServiceCounters {
     /// One more.
@@ -78,6 +53,12 @@ impl ServiceCounters {
     #[must_use]
     pub fn get(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize].get()
+    }
+
+    /// Every outcome that was, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
+        let all = Outcome::ALL.iter().map(|&outcome| (outcome, self.get(outcome)));
+        all.filter(|(_, count)| *count > 0)
     }
 }
 

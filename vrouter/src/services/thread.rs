@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use packet::InterfaceId;
 
-use super::{Outcome, ServiceCounters, Services};
+use super::{Outcome, Services};
 use crate::control::Handle;
 
 /// How often requests and resolvers are looked at: a millisecond is nothing to a client.
@@ -83,14 +83,6 @@ fn round(
         if !workers.answer(interface, frame) {
             services.counters.count(Outcome::NotSent);
         }
-    }
-}
-
-impl ServiceCounters {
-    /// Every outcome that was, and how often.
-    pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
-        let all = Outcome::ALL.iter().map(|&outcome| (outcome, self.get(outcome)));
-        all.filter(|(_, count)| *count > 0)
     }
 }
 
