@@ -9,10 +9,12 @@ in_ns() {
     ip netns exec "$PREFIX$name" "$@"
 }
 
-# new_ns NAME: a namespace with loopback up and without IPv6 chatter of its own.
+# new_ns NAME: a namespace with loopback up and without IPv6 chatter of its own. Any process there may ping, without
+# privileges.
 new_ns() {
     ip netns add "$PREFIX$1"
-    in_ns "$1" sysctl -q -w net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0
+    in_ns "$1" sysctl -q -w net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0 \
+        net.ipv4.ping_group_range="0 2147483647"
     in_ns "$1" ip link set lo up
 }
 

@@ -78,3 +78,18 @@ still() {
     [ "$(tail -n 1 "$WORK/$1.out")" = "$2" ]
 }
 more_lines() { [ "$(wc -l <"$1")" -gt "$2" ]; }
+
+# dump NODE VRF LINE...: the routes of the VRF as operators see them, which contain lines like these.
+dump() {
+    local line
+    ctl "$1" get route --vrf "$2" >"$WORK/dump"
+    shift 2
+    for line in "$@"; do
+        grep -q -E "$line" "$WORK/dump" || { cat "$WORK/dump" >&2; return 1; }
+    done
+}
+# show FILE: for the table at the end.
+show() {
+    local line
+    while IFS= read -r line; do results+=("    ${line:0:150}"); done <"$1"
+}

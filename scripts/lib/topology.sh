@@ -36,8 +36,6 @@ pod() {
     local name=$1 node=$2 mac=$3 gateway=$4 address
     shift 4
     new_ns "$name"
-    # Any process here may ping, without privileges.
-    in_ns "$name" sysctl -q -w net.ipv4.ping_group_range="0 2147483647"
     plug "$name:eth0" "$node:$name"
     quiet "$node:$name"
     in_ns "$name" ip link set eth0 address "$mac"
