@@ -33,14 +33,25 @@ impl Leaf {
     /// A label named the next hop: the destination was not looked up. Kept with a cached leaf.
     pub const DIRECT: u64 = 1 << 61;
 
+    /// The session rests on the routes of a VRF that is not its workload's own: the epochs of its ends do not tell
+    /// whether it still holds. Kept with a cached leaf.
+    pub const ELSEWHERE: u64 = 1 << 60;
+
     /// What a session keeps beside its leaf.
-    pub const FLAGS: u64 = Self::DIRECT;
+    pub const FLAGS: u64 = Self::DIRECT | Self::ELSEWHERE;
 
     /// The leaf of a session's route word.
     #[inline]
     #[must_use]
     pub const fn cached(route: u64) -> Self {
         Self(route & !Self::FLAGS)
+    }
+
+    /// The route word of a session that goes here from now on.
+    #[inline]
+    #[must_use]
+    pub const fn instead_of(self, route: u64) -> u64 {
+        self.0 | route & Self::FLAGS
     }
 
     /// Through a next hop that is neither ECMP nor VRF, with the label to push (if it is a tunnel).

@@ -42,6 +42,7 @@ worker_counters! {
     held_total      "Packets that began to wait for a neighbour."
     released        "Packets that ended waiting, however."
     bursts          "Bursts with at least one packet."
+    express         "Packets that took the short way for common packets."
     flow_created    "Sessions created."
     flow_rekeyed    "Session halves found again at another scope."
     flow_redecided  "Session halves decided again after a change."

@@ -198,7 +198,7 @@ impl<B: PacketBuf> Datapath<B> {
         {
             let other = cx.flows.half(id.other());
             if other.route() != back.leaf.0 {
-                other.set_route(back.leaf.0);
+                other.set_route(back.leaf.instead_of(other.route()));
                 self.counters.ecmp_repin.add(1);
             }
         }

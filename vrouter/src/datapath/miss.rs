@@ -79,12 +79,12 @@ impl<B: PacketBuf> Datapath<B> {
             return Err(reason);
         }
         let session = session(&SessionPlan {
+            tables: cx.tables,
             opening,
             decision,
             key: FlowKey::from(&meta, slot.scope),
             tcp,
             entropy: slot.entropy,
-            epoch: cx.tables.epoch,
             limits: limits(cx.tables, [slot.scope, decision.reverse_scope]),
             reply_peer: tunnel_peer(cx.tables, decision.leaf),
         });
@@ -197,10 +197,9 @@ impl<B: PacketBuf> Datapath<B> {
                     && Tuple::of_key(&reverse.key()) == reply
                     && self.follow_replies(cx, id, decision.reverse_scope, decision.leaf);
                 if same_wire {
-                    let flags = forward.route() & Leaf::FLAGS;
-                    forward.set_route(decision.leaf.0 | flags);
+                    forward.set_route(decision.leaf.instead_of(forward.route()));
                     if decision.reverse_leaf != Leaf::default() {
-                        reverse.set_route(decision.reverse_leaf.0);
+                        reverse.set_route(decision.reverse_leaf.instead_of(reverse.route()));
                     }
                     if let Some(session) = cx.flows.reference(id) {
                         cx.flows.set_rules(session, rule_slots(&decision));
@@ -243,23 +242,27 @@ enum Established {
 
 /// All that a new session is made of.
 struct SessionPlan<'p> {
+    tables: &'p Tables,
     opening: &'p Opening,
     decision: &'p Decision,
     key: FlowKey,
     tcp: [(HalfState, u32); 2],
     entropy: u16,
-    epoch: u32,
     limits: [u32; 2],
     /// The tunnel that it goes into: replies through the same one need no closer look.
     reply_peer: PeerId,
 }
 
 fn session(plan: &SessionPlan<'_>) -> NewSession {
-    let SessionPlan { opening, decision, key, tcp, entropy, epoch, limits, reply_peer } = *plan;
+    let SessionPlan { tables, opening, decision, key, tcp, entropy, limits, reply_peer } = *plan;
     let original = opening.tuple;
     let translated = decision.translated;
     let verdict = decision.refused.map_or(FlowVerdict::Forward, FlowVerdict::Drop);
     let direct = if opening.direct.0 != 0 { Leaf::DIRECT } else { 0 };
+    let elsewhere = |scope: Scope| {
+        let own = scope.interface().and_then(|id| tables.interface(id)).map(|interface| interface.vrf);
+        if own == Some(opening.vrf) { 0 } else { Leaf::ELSEWHERE }
+    };
     let from_fabric = opening.workload.is_none();
     let forward = NewHalf {
         key,
@@ -268,8 +271,8 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         tcp: tcp[0].0,
         tcp_ack: tcp[0].1,
         entropy_or_peer: if from_fabric { peer_of(opening.origin, opening.peer).0 } else { entropy },
-        validated_at: epoch,
-        route: decision.leaf.0 | direct,
+        validated_at: tables.epoch,
+        route: decision.leaf.0 | direct | elsewhere(key.scope),
     };
     let reply = translated.reversed();
     // The reply of a local workload leaves this node if the opener is elsewhere; the reply from the fabric
@@ -282,8 +285,8 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         tcp: tcp[1].0,
         tcp_ack: tcp[1].1,
         entropy_or_peer: if reply_from_workload { entropy } else { reply_peer.0 },
-        validated_at: epoch,
-        route: decision.reverse_leaf.0,
+        validated_at: tables.epoch,
+        route: decision.reverse_leaf.0 | elsewhere(decision.reverse_scope),
     };
     NewSession {
         forward,
@@ -397,25 +400,11 @@ fn direct_again(tables: &Tables, scope: Scope, forward: &Half<'_>) -> NextHopId 
     }
 }
 
-/// The epoch of the last change that concerns a session: its two ends and the VRFs between them.
+/// The epoch of the last change that concerns a session: its two ends, and the VRF that its first packet was routed in.
 fn changed_at(tables: &Tables, opening: &Opening, forward: &Half<'_>, vrf: VrfId) -> u32 {
-    let mut latest = tables.vrf_epoch(vrf);
-    let mut consider = |epoch: u32| {
-        if is_older(latest, epoch) {
-            latest = epoch;
-        }
-    };
     let receiver = Leaf::cached(forward.route()).interface();
-    for id in [opening.workload, receiver].into_iter().flatten() {
-        let Some(interface) = tables.interface(id) else {
-            // The interface is gone: everything about the session is in question.
-            return tables.epoch;
-        };
-        consider(interface.epoch);
-        consider(tables.vrf_epoch(interface.vrf));
-        for fip in interface.floating_ips.iter() {
-            consider(tables.vrf_epoch(fip.vrf));
-        }
-    }
-    latest
+    let ends = [opening.workload, receiver].into_iter().flatten().map(|id| tables.interface(id));
+    // If an interface is gone, everything about the session is in question.
+    let ends = ends.map(|row| row.map_or(tables.epoch, |row| tables.settled(row)));
+    tables.newest(ends.chain([tables.vrf_epoch(vrf)]))
 }

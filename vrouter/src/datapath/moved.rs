@@ -61,6 +61,7 @@ fn rekey(cx: &Context<'_>, found: HalfId, key: &FlowKey) -> Option<HalfId> {
         return None;
     }
     cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;
+    half.set_route(half.route() | Leaf::ELSEWHERE);
     // Not validated for the new place yet: the hit path decides again.
     half.set_validated_at(cx.tables.epoch.wrapping_sub(1 << 30));
     Some(other)
@@ -88,6 +89,7 @@ impl<B: PacketBuf> Datapath<B> {
         let is_local = leaf.interface().is_some();
         if (key.scope.kind() == Some(ScopeKind::FromWorkload)) != is_local {
             cx.flows.rekey(id.session().forward(), cx.flows.reference(id)?, scope).ok()?;
+            forward.set_route(forward.route() | Leaf::ELSEWHERE);
             self.counters.flow_rekeyed.add(1);
         } else if Leaf::cached(reverse.route()).interface().is_some() == is_local {
             return None;
@@ -95,7 +97,7 @@ impl<B: PacketBuf> Datapath<B> {
         if !is_local {
             forward.set_entropy_or_peer(tunnel_peer(cx.tables, leaf).0);
         }
-        reverse.set_route(leaf.0);
+        reverse.set_route(leaf.instead_of(reverse.route()));
         Some(())
     }
 
@@ -110,6 +112,7 @@ impl<B: PacketBuf> Datapath<B> {
             .reference(id)
             .is_some_and(|session| cx.flows.rekey(id.session().reverse(), session, scope).is_ok());
         if moved {
+            reverse.set_route(reverse.route() | Leaf::ELSEWHERE);
             if leaf.interface().is_none() {
                 reverse.set_entropy_or_peer(tunnel_peer(cx.tables, leaf).0);
             }

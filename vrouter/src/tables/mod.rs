@@ -121,6 +121,23 @@ impl Tables {
     pub fn vrf_epoch(&self, vrf: VrfId) -> u32 {
         self.vrfs.epoch(vrf)
     }
+
+    /// The epoch of the last change that can alter a decision about an interface's sessions, as far as it is an end of
+    /// them: its own row, or the routes of its VRF. A VRF counts as changed when one that it looks into has.
+    #[inline]
+    #[must_use]
+    pub fn settled(&self, interface: &Interface) -> u32 {
+        self.newest([interface.epoch, self.vrf_epoch(interface.vrf)])
+    }
+
+    /// The newest of several epochs of the past; this one if there are none. Long ago is long ago: epochs wrap.
+    #[inline]
+    #[must_use]
+    pub fn newest(&self, epochs: impl IntoIterator<Item = u32>) -> u32 {
+        const LONG_AGO: u32 = 1 << 30;
+        let age = epochs.into_iter().map(|epoch| self.epoch.wrapping_sub(epoch).min(LONG_AGO)).min();
+        self.epoch.wrapping_sub(age.unwrap_or(0))
+    }
 }
 
 /// An address of the node's own IP stack.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod ecmp;
+mod epochs;
 mod limits;
 mod moves;
 mod neighbours;

@@ -24,6 +24,8 @@ use arrive::{FromFabric, FromWorkload};
 pub(super) struct Express {
     /// Whether it is used at all; an explanation looks at every stage.
     enabled: bool,
+    /// Whether most packets out of tunnels were IPv6 of late: those of the other family are opened twice.
+    v6_first: bool,
     /// Bit i: packet i is finished and waits for its turn to leave.
     pub(super) done: u64,
     /// The output of each finished packet.
@@ -32,7 +34,7 @@ pub(super) struct Express {
 
 impl Express {
     pub(super) const fn new(enabled: bool) -> Self {
-        Self { enabled, done: 0, output: [0; BURST] }
+        Self { enabled, v6_first: false, done: 0, output: [0; BURST] }
     }
 }
 
@@ -71,10 +73,10 @@ impl<B: PacketBuf> Datapath<B> {
             Role::Virtual if arrival.needs_flow() => {
                 let scope = Scope::from_workload(arrival.id);
                 if let Some(mut receive) = FromWorkload::new(arrival, scope, false) {
-                    self.express_sessions::<Ipv4, _>(cx, &mut receive);
+                    self.express_sessions::<Ipv4, _>(cx, &mut receive, Some(arrival));
                 }
                 if let Some(mut receive) = FromWorkload::new(arrival, scope, true) {
-                    self.express_sessions::<Ipv6, _>(cx, &mut receive);
+                    self.express_sessions::<Ipv6, _>(cx, &mut receive, Some(arrival));
                 }
             }
             Role::Virtual => {
@@ -82,10 +84,18 @@ impl<B: PacketBuf> Datapath<B> {
                 self.express_routes::<Ipv6>(cx, arrival);
             }
             Role::Fabric => {
-                self.express_sessions::<Ipv4, _>(cx, &mut FromFabric::new(cx.tables, arrival));
-                self.express_sessions::<Ipv6, _>(cx, &mut FromFabric::new(cx.tables, arrival));
+                let mut receive = FromFabric::new(cx.tables, arrival);
+                let mut counts = [0, 0];
+                for (count, v6) in counts.iter_mut().zip([self.express.v6_first, !self.express.v6_first]) {
+                    *count = match v6 {
+                        false => self.express_sessions::<Ipv4, _>(cx, &mut receive, None),
+                        true => self.express_sessions::<Ipv6, _>(cx, &mut receive, None),
+                    };
+                }
+                self.express.v6_first ^= counts[1] > counts[0];
             }
             Role::Host => {}
         }
+        self.counters.express.add(u64::from(self.express.done.count_ones()));
     }
 }

@@ -11,7 +11,7 @@ use super::super::{Context, Datapath};
 use super::Lane;
 use super::arrive::{FromWorkload, Receive, is_plain};
 use super::leave::{Departure, leave};
-use super::ways::Ways;
+use super::ways::{Found, Ways};
 use crate::tables::{Interface, v4_number};
 
 /// Families as the FIB tells them apart.
@@ -109,7 +109,9 @@ impl<B: PacketBuf> Datapath<B> {
             let i = usize::from(at[n]) & (BURST - 1);
             let Some(route) = results[n] else { continue };
             let leaf = Leaf::next_hop(route.next_hop(), route.label());
-            let Some(way) = ways.find(cx.tables, &mut self.outputs, leaf, F::V6) else { continue };
+            let Some(Found { way, .. }) = ways.find(cx.tables, &mut self.outputs, leaf.0, F::V6) else {
+                continue;
+            };
             let Some(buf) = &mut self.burst.bufs[i] else { continue };
             let departure = Departure { way, leaf, entropy: Some(entropies[n]), hop: true, v6: F::V6 };
             let Some(output) = leave(buf, &lanes[n], departure, &mut self.identification, F::hop) else {

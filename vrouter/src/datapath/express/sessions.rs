@@ -8,14 +8,21 @@ use super::super::{Context, Datapath};
 use super::Lane;
 use super::arrive::{Receive, is_plain};
 use super::leave::{Departure, leave};
-use super::ways::{Way, Ways};
+use super::ways::{Found, Way, Ways};
+use crate::tables::Interface;
 
 impl<B: PacketBuf> Datapath<B> {
-    /// The packets of one family. The other's are passed over at their ethertype.
+    /// The packets of one family; how many of them are finished. The other's are passed over at their ethertype, or at
+    /// the first byte behind the tunnel's headers.
     #[inline(always)]
-    pub(super) fn express_sessions<F: Wire, R: Receive>(&mut self, cx: &Context<'_>, receive: &mut R) {
+    pub(super) fn express_sessions<F: Wire, R: Receive>(
+        &mut self,
+        cx: &Context<'_>,
+        receive: &mut R,
+        sender: Option<&Interface>,
+    ) -> u32 {
         if self.burst.live == 0 {
-            return;
+            return 0;
         }
         let mut lanes = [Lane::default(); BURST];
         let mut keys = [WireKey::<F::Addresses>::default(); BURST];
@@ -34,14 +41,19 @@ impl<B: PacketBuf> Datapath<B> {
         for i in Bits(found) {
             numbers[i] = cx.flows.candidate::<F>(probes[i]);
         }
-        let (mut ways, now) = (Ways::with_sessions(), cx.now.tick());
+        let (mut ways, now) = (Ways::with_sessions(sender), cx.now.tick());
         let mut done = 0_u64;
         // Halves about which a packet of this burst is not at one with the session, by their last bits.
         let mut contested = 0_u64;
         for i in Bits(found) {
             let lane = lanes[i];
             let Some((id, half)) = cx.flows.confirm::<F>(&keys[i], probes[i], numbers[i]) else { continue };
-            let Some(mark) = half.passes(cx.tables.epoch, lane.tcp) else { continue };
+            let route = half.route();
+            let Some(&Found { ref way, since }) = ways.find(cx.tables, &mut self.outputs, route, F::V6)
+            else {
+                continue;
+            };
+            let Some(mark) = half.passes(since, lane.tcp) else { continue };
             if R::TUNNEL && mark != lane.peer {
                 // It may take the session along to its tunnel: those behind it wait for the answer.
                 contested |= 1 << (id.number() % 64);
@@ -50,14 +62,12 @@ impl<B: PacketBuf> Datapath<B> {
             if contested >> (id.number() % 64) & 1 == 1 {
                 continue;
             }
-            let leaf = Leaf::cached(half.route());
-            let Some(way) = ways.find(cx.tables, &mut self.outputs, leaf, F::V6) else { continue };
             let Some(buf) = &mut self.burst.bufs[i] else { continue };
             // This vRouter is a hop unless it only delivers what a tunnel brought. Out of one tunnel and into another:
             // no workload's session has an entropy port for that.
             let hop = !R::TUNNEL || !matches!(way, Way::Workload { .. });
             let entropy = (!R::TUNNEL).then_some(mark);
-            let departure = Departure { way, leaf, entropy, hop, v6: F::V6 };
+            let departure = Departure { way, leaf: Leaf::cached(route), entropy, hop, v6: F::V6 };
             let rewrite = |data: &mut [u8], l3| F::translate(data, l3, lane.tcp, &F::translation(&half), hop);
             let Some(output) = leave(buf, &lane, departure, &mut self.identification, rewrite) else {
                 continue;
@@ -72,5 +82,6 @@ impl<B: PacketBuf> Datapath<B> {
         }
         self.express.done |= done;
         self.burst.live &= !done;
+        done.count_ones()
     }
 }

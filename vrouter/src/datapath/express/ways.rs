@@ -5,7 +5,16 @@ use packet::{Label, PacketBuf};
 use super::super::burst::Leaf;
 use super::super::forward::{Exit, exit};
 use super::super::transmit::Outputs;
-use crate::tables::{Tables, TunnelMember};
+use crate::tables::{Interface, Tables, TunnelMember};
+
+/// A way out, and how fresh a session has to be to take it.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'t> {
+    pub(super) way: Way<'t>,
+    /// The epoch of the last change that concerns the ends of the sessions that go there: those that were validated
+    /// before it need a closer look.
+    pub(super) since: u32,
+}
 
 /// A way out on which nothing has to be waited for.
 #[derive(Clone, Copy)]
@@ -32,7 +41,9 @@ pub(super) enum Way<'t> {
 
 /// The ways of a burst, by the low bits of their leaves, whose labels do not matter.
 pub(super) struct Ways<'t> {
-    known: [Option<(Leaf, Way<'t>)>; Ways::MEMO],
+    known: [Option<(u64, Found<'t>)>; Ways::MEMO],
+    /// Whose packets they are, if a workload of this node sends them.
+    sender: Option<&'t Interface>,
     /// Whether packets have sessions; if not, none goes to a workload that needs them.
     sessions: bool,
 }
@@ -40,29 +51,42 @@ pub(super) struct Ways<'t> {
 impl<'t> Ways<'t> {
     const MEMO: usize = 16;
 
-    pub(super) fn with_sessions() -> Self {
-        Self { known: [None; Self::MEMO], sessions: true }
+    pub(super) const fn with_sessions(sender: Option<&'t Interface>) -> Self {
+        Self { known: [None; Self::MEMO], sender, sessions: true }
     }
 
-    pub(super) fn without_sessions() -> Self {
-        Self { known: [None; Self::MEMO], sessions: false }
+    pub(super) const fn without_sessions() -> Self {
+        Self { known: [None; Self::MEMO], sender: None, sessions: false }
     }
 
-    /// The way of a leaf; `None` if its packets need a closer look.
+    /// The way of a session's route word, or of a leaf; `None` if its packets need a closer look.
     #[inline(always)]
     pub(super) fn find<B: PacketBuf>(
         &mut self,
         tables: &'t Tables,
         outputs: &mut Outputs<B>,
-        leaf: Leaf,
+        route: u64,
         v6: bool,
-    ) -> Option<&Way<'t>> {
-        let leaf = leaf.unlabelled();
-        let slot = &mut self.known[leaf.0 as usize % Self::MEMO];
-        if slot.is_none_or(|(known, _)| known != leaf) {
-            *slot = Some((leaf, way(tables, outputs, leaf, v6, self.sessions)?));
+    ) -> Option<&Found<'t>> {
+        // What rests on something else than its ends is a way of its own.
+        let route = Leaf(route & !Leaf::DIRECT).unlabelled().0;
+        let at = route as usize % Self::MEMO;
+        if self.known[at].is_none_or(|(known, _)| known != route) {
+            let leaf = Leaf::cached(route);
+            let way = way(tables, outputs, leaf, v6, self.sessions)?;
+            let since = self.since(tables, route);
+            self.known[at] = Some((route, Found { way, since }));
         }
-        slot.as_ref().map(|(_, way)| way)
+        self.known[at].as_ref().map(|(_, found)| found)
+    }
+
+    #[inline(never)]
+    fn since(&self, tables: &Tables, route: u64) -> u32 {
+        if !self.sessions || route & Leaf::ELSEWHERE != 0 {
+            return tables.epoch;
+        }
+        let receiver = Leaf::cached(route).interface().and_then(|id| tables.interface(id));
+        tables.newest([self.sender, receiver].into_iter().flatten().map(|end| tables.settled(end)))
     }
 }
 

@@ -1,0 +1,75 @@
+//! A change concerns the sessions that rest on it, at their next packet, and costs the others nothing (SEMANTICS 17).
+
+use etherparse::PacketBuilder;
+
+use super::{neighbours, node, put, send, tunnel, udp, workload};
+
+const WORKLOAD: [u8; 4] = [10, 1, 1, 3];
+const REMOTE: [u8; 4] = [10, 9, 1, 1];
+
+/// What a node says to the workload, with the label of the VRF that its network is leaked into.
+fn from_fabric(node: u8) -> Vec<u8> {
+    let mut inner = Vec::new();
+    PacketBuilder::ipv4(REMOTE, WORKLOAD, 63).udp(2000, 1000).write(&mut inner, &[0; 8]).unwrap();
+    let payload = [&[0, 1, 0x41, 63][..], &inner].concat();
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [2, 0, 0x0a, 1, 0, 0x42])
+        .ipv4([10, 1, 0, node], [10, 1, 0, 66], 64)
+        .udp(50_000, 6635)
+        .write(&mut frame, &payload)
+        .unwrap();
+    // RFC 7510 §3.1: no checksum over IPv4.
+    frame[40..42].fill(0);
+    frame
+}
+
+#[test]
+fn a_session_of_another_vrf_than_its_workloads_hears_of_that_vrfs_changes() {
+    let objects = workload(2, "10.1.1.3", ", rpf: LOOSE")
+        + r#"
+- vrf: {id: 2, name: blue}
+- mpls_label: {label: 20, vrf: 2}
+- next_hop: {id: 101, tunnel: {encapsulation: MPLS_OVER_UDP, destination: "10.1.0.101", label: 101}}
+- next_hop: {id: 102, tunnel: {encapsulation: MPLS_OVER_UDP, destination: "10.1.0.102", label: 102}}
+- route: {vrf: 2, prefix: "10.1.1.3/32", next_hop: 2}
+- route: {vrf: 2, prefix: "10.9.1.1/32", next_hop: 101}
+"#;
+    let mut node = node(100, &objects);
+    neighbours(&mut node, &["10.1.0.101", "10.1.0.102"]);
+    assert_eq!(send(&mut node, 1, &[from_fabric(101)]).len(), 1);
+    let reply = [udp(2, WORKLOAD, REMOTE, (1000, 2000))];
+    for _ in 0..2 {
+        assert_eq!(tunnel(&send(&mut node, 2, &reply)[0].1), ([10, 1, 0, 101], 1000));
+    }
+    assert!(node.counters().express.get() > 0, "replies take the short way");
+    put(&mut node, r#"- route: {vrf: 2, prefix: "10.9.1.1/32", next_hop: 102}"#);
+    assert_eq!(tunnel(&send(&mut node, 2, &reply)[0].1), ([10, 1, 0, 102], 1000));
+}
+
+#[test]
+fn packets_stay_on_the_short_way_while_others_change() {
+    let objects = workload(2, "10.1.1.3", "")
+        + &workload(3, "10.1.1.4", "")
+        + r#"
+- vrf: {id: 2, name: blue}
+- next_hop: {id: 101, tunnel: {encapsulation: MPLS_OVER_UDP, destination: "10.1.0.101", label: 101}}
+- route: {vrf: 1, prefix: "10.9.1.1/32", next_hop: 101}
+"#;
+    let mut node = node(100, &objects);
+    neighbours(&mut node, &["10.1.0.101"]);
+    for destination in [REMOTE, [10, 1, 1, 4]] {
+        let packet = [udp(2, WORKLOAD, destination, (1000, 2000))];
+        assert_eq!(send(&mut node, 2, &packet).len(), 1, "opens the session");
+        for n in 0..10 {
+            put(&mut node, &format!("- route: {{vrf: 2, prefix: 10.2.{n}.0/24, next_hop: 101}}"));
+            let before = node.counters().express.get();
+            assert_eq!(send(&mut node, 2, &packet).len(), 1);
+            assert_eq!(node.counters().express.get(), before + 1);
+        }
+        let [.., last] = destination;
+        put(&mut node, &format!("- route: {{vrf: 1, prefix: 10.8.{last}.0/24, next_hop: 101}}"));
+        let before = node.counters().express.get();
+        assert_eq!(send(&mut node, 2, &packet).len(), 1);
+        assert_eq!(node.counters().express.get(), before, "a route of its own VRF may concern it");
+    }
+}
