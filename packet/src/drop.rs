@@ -25,7 +25,7 @@ crate::named_enum! {
     TunnelChecksum       "tunnel_checksum"        "The checksum of the outer UDP or GRE header is wrong."
     MplsTtl              "mpls_ttl"               "The label's TTL is 0."
     EcnDecap             "ecn_decap"              "Outer CE on an inner packet that is not ECN-capable (RFC 6040)."
-    OuterFragment        "outer_fragment"         "A fragmented tunnel packet."
+    OuterFragment        "outer_fragment"         "A piece of a fragmented tunnel packet whose other pieces did not come within a second."
     // local
     InvalidArp           "invalid_arp"            "A malformed ARP packet, or one whose sender is not the interface's."
     InvalidNd            "invalid_nd"             "A malformed neighbour discovery message (RFC 4861 §7.1)."

@@ -18,6 +18,7 @@ pub mod hash;
 mod header;
 pub mod icmp;
 pub mod ids;
+pub mod join;
 pub mod meta;
 mod named;
 pub mod nd;

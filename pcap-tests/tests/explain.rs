@@ -44,9 +44,13 @@ fn faults(out: &str, moved: &Counters, left: &[(String, Vec<u8>)], told: &Explan
     let released = count("held").wrapping_neg();
     let released = if released < 1 << 32 { released } else { 0 };
     let (ended, of) = match told.verdict {
-        // The frame itself, or the pieces it was cut into.
-        "sent" => (count("sent") - count("originated"), count("received") + count("copied") + released),
-        other => (count(other), 1),
+        // The frame itself, the pieces it was cut into, or the whole that it was the last piece of.
+        "sent" => (
+            count("sent") - count("originated"),
+            count("received") + count("copied") + released - count("consumed"),
+        ),
+        "consumed" => (count("consumed"), 1),
+        other => (count(other), 1 + released - count("consumed")),
     };
     if ended != of {
         faults.push(format!("{:?} was foretold, but {moved:?}", told.verdict));

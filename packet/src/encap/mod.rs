@@ -15,7 +15,7 @@ mod vxlan;
 
 pub use open::{Opened, marks_congestion, open};
 pub use path_mtu::TunnelTooBig;
-pub use pop::{Tunnel, ecn_decapsulate, pop};
+pub use pop::{Tunnel, begins_tunnel, ecn_decapsulate, pop};
 pub use push::{EthernetHeader, Fields, WIDEST, push, push_ethernet, push_over};
 pub use template::{Encapsulation, MAX_OUTER_LABELS, Template, TunnelSpec};
 

@@ -74,13 +74,16 @@ impl Tunnel {
 /// node ends, so a packet for its host. `known` is what is known about the outer UDP checksum; only
 /// `Unknown` is verified here.
 ///
-/// A later fragment of UDP shows no port and is `None`; one of GRE is taken for a tunnel's.
+/// A fragment is `None`: see [`begins_tunnel`].
 ///
 /// # Errors
-/// `OuterFragment`, `TunnelChecksum`, `InvalidTunnel`, `Truncated`, `MplsTtl`.
+/// `TunnelChecksum`, `InvalidTunnel`, `Truncated`, `MplsTtl`.
 #[inline]
 #[must_use]
 pub fn pop(data: &[u8], outer: &Meta, known: L4Checksum) -> Option<Result<Tunnel, DropReason>> {
+    if outer.facts.contains(Facts::FRAGMENT) {
+        return None;
+    }
     let checked = known != L4Checksum::Unknown;
     match outer.protocol {
         ip::UDP if outer.facts.contains(Facts::L4) => match outer.dst_port {
@@ -93,6 +96,23 @@ pub fn pop(data: &[u8], outer: &Meta, known: L4Checksum) -> Option<Result<Tunnel
     }
 }
 
+/// Whether the first fragment of a packet to this node is of a tunnel that ends here: then its packet is joined before
+/// [`pop`] sees it. Later fragments do not show it.
+#[must_use]
+pub fn begins_tunnel(data: &[u8], outer: &Meta) -> bool {
+    match outer.protocol {
+        ip::UDP if outer.facts.contains(Facts::L4) => {
+            matches!(outer.dst_port, udp::MPLS | udp::MPLS_LEGACY | udp::VXLAN)
+        }
+        ip::GRE if !outer.facts.contains(Facts::LATER_FRAGMENT) => {
+            let packet = data.get(usize::from(outer.l4)..usize::from(outer.end));
+            // What its checksum covers is not all here.
+            packet.is_some_and(|packet| mpls_over_gre::labels(packet, true).is_some())
+        }
+        _ => false,
+    }
+}
+
 #[inline]
 fn over_udp(
     data: &[u8],
@@ -100,9 +120,6 @@ fn over_udp(
     checked: bool,
     encapsulation: Encapsulation,
 ) -> Result<Tunnel, DropReason> {
-    if outer.facts.contains(Facts::FRAGMENT) {
-        return Err(DropReason::OuterFragment);
-    }
     let l4 = usize::from(outer.l4);
     let header = bytes::chunk::<8>(data, l4).ok_or(DropReason::Truncated)?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
@@ -121,20 +138,12 @@ fn over_udp(
 }
 
 fn over_gre(data: &[u8], outer: &Meta, checked: bool) -> Option<Result<Tunnel, DropReason>> {
-    if outer.facts.contains(Facts::LATER_FRAGMENT) {
-        return Some(Err(DropReason::OuterFragment));
-    }
     let (start, end) = (usize::from(outer.l4), usize::from(outer.end));
     let packet = data.get(start..end)?;
-    // The checksum of a fragment covers what is not here.
-    let fragment = outer.facts.contains(Facts::FRAGMENT);
-    let labels = match mpls_over_gre::labels(packet, checked || fragment)? {
+    let labels = match mpls_over_gre::labels(packet, checked)? {
         Ok(labels) => labels,
         Err(reason) => return Some(Err(reason)),
     };
-    if fragment {
-        return Some(Err(DropReason::OuterFragment));
-    }
     let place = Place { start: start + labels, end };
     let stack = packet.get(labels..).ok_or(DropReason::Truncated).and_then(stack);
     Some(stack.and_then(|stack| place.tunnel(outer, Encapsulation::MplsOverGre, stack)))

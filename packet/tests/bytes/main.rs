@@ -8,6 +8,7 @@ mod checksums;
 mod common;
 mod damage;
 mod hashes;
+mod joining;
 mod neighbours;
 mod parsing;
 mod path_mtu;

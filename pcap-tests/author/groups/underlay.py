@@ -69,18 +69,6 @@ for title, name, reason, fields in (
 
 
 @case()
-def outer_fragment(c):
-    """A fragment of a tunnel packet is dropped by name; the whole packet passes."""
-    vm, tunnel = scene(c)
-    whole = tunnel.to_node(PACKET, 25)
-    whole[IP].flags, whole[IP].id = 0, 99
-    c.send(c.fabric, with_body(whole, bytes(whole[IP].payload)[:40], flags="MF"), broken=True)
-    c.dropped("outer_fragment")
-    c.send(c.fabric, whole)
-    c.expect(vm, PACKET)
-
-
-@case()
 def wrong_mac(c):
     """A frame on the fabric that is addressed to another station's MAC."""
     vm, tunnel = scene(c)

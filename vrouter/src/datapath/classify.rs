@@ -26,6 +26,12 @@ impl<B: PacketBuf> Datapath<B> {
             return;
         };
         for i in self.burst.live() {
+            if interface.role == Role::Fabric
+                && self.burst.meta[i].facts.contains(Facts::FRAGMENT)
+                && self.gather(cx, interface, i)
+            {
+                continue;
+            }
             let burst = &mut self.burst;
             let (Some(buf), meta, slot) = (&mut burst.bufs[i], &mut burst.meta[i], &mut burst.slot[i]) else {
                 continue;

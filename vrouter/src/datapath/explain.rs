@@ -14,7 +14,9 @@ use super::memory::{Memory, MemoryOf};
 use super::miss::{foresee, opening_of};
 use super::source_nat::{Bind, shared_key};
 use super::walk::Pick;
-use super::{Context, Datapath, DatapathConfig, Event, EventQueue, NOBODY, Ports, WorkerCounters};
+use super::{
+    Context, Datapath, DatapathConfig, Event, EventQueue, NOBODY, Ports, WorkerCounters, reassembly,
+};
 
 /// One thing that was found or decided on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,15 +72,31 @@ impl Narrate for Story<'_> {
 pub fn explain(
     cx: &Context<'_>,
     seed: u64,
-    recall: impl FnOnce(MemoryOf) -> Option<Memory>,
+    mut recall: impl FnMut(MemoryOf) -> Option<Memory>,
     arrival: InterfaceId,
     frame: &[u8],
 ) -> Option<Explanation> {
     let mut story = Explanation::default();
+    // A fragment of a tunnel packet is explained as the whole, if the others are there.
+    let outer = cx.tables.interface(arrival).and_then(|interface| {
+        let key = reassembly::key_of(interface, frame)?;
+        recall(MemoryOf { outer: Some(key), ..MemoryOf::default() })?.outer.map(|outer| (interface, outer))
+    });
+    let whole = outer.as_ref().and_then(|(interface, outer)| outer.completed_by(interface, frame));
+    let outer = outer.map(|(_, outer)| outer).filter(|_| whole.is_none());
+    if whole.is_some() {
+        story
+            .steps
+            .push(Step { stage: "reassembly", text: "the last of a tunnel packet's fragments".to_owned() });
+    }
+    let frame = whole.as_deref().unwrap_or(frame);
     // The first run finds out which session and datagram the packet is part of; the second has them.
     let scratch = scratch_table(seed)?;
     let (first, _) = run(&Context { flows: &scratch, ..*cx }, seed, None, arrival, frame)?;
-    let mut memory = recall(MemoryOf(datagram_of(cx, &first, frame)));
+    let mut memory = recall(MemoryOf { datagram: datagram_of(cx, &first, frame), outer: None });
+    if let Some(memory) = &mut memory {
+        memory.outer = outer;
+    }
     let datagram = memory.as_mut().and_then(|memory| memory.datagram.as_mut());
     let followed = datagram.as_ref().and_then(|datagram| datagram.session());
     let known = match first.staged_key().or_else(|| shared_key_of(cx, &first, frame)) {

@@ -77,6 +77,7 @@ impl<B: PacketBuf> Datapath<B> {
     pub fn release<P: Ports<B>>(&mut self, cx: &Context<'_>, ports: &mut P) {
         let Context { tables, now, .. } = *cx;
         self.expire_fragments(cx);
+        self.expire_pieces(cx, ports);
         if self.hold.waiting.is_empty() {
             return;
         }

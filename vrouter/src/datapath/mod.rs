@@ -22,6 +22,7 @@ mod memory;
 mod miss;
 mod moved;
 mod pipeline;
+mod reassembly;
 mod receive;
 mod rules;
 mod source_nat;
@@ -101,6 +102,7 @@ pub struct Datapath<B> {
     outputs: transmit::Outputs<B>,
     hold: hold::Hold<B>,
     fragments: fragment::Fragments<B>,
+    reassembly: reassembly::Reassembly<B>,
     limiter: icmp::Limiter,
     identification: u16,
 }
@@ -127,6 +129,7 @@ impl<B: PacketBuf> Datapath<B> {
             outputs: transmit::Outputs::new(),
             hold: hold::Hold::new(),
             fragments: fragment::Fragments::new(),
+            reassembly: reassembly::Reassembly::new(),
             limiter: icmp::Limiter::new(),
             // Each worker has its own 1/16 of the identification space (SEMANTICS 27).
             identification: u16::from(config.worker.0 & 15) << 12,

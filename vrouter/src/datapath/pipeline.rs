@@ -23,6 +23,12 @@ impl<B: PacketBuf> Datapath<B> {
         }
 
         // Whatever is left: packets without a session, or about which something has to be found out.
+        self.stages(cx, arrival, ports);
+        self.go_on(cx, ports);
+    }
+
+    /// The stages of all packets that the express way leaves, and the end of the burst.
+    pub(super) fn stages<P: Ports<B>>(&mut self, cx: &Context<'_>, arrival: InterfaceId, ports: &mut P) {
         self.parse(cx, arrival);
         self.classify(cx, arrival);
         self.local(cx, ports);

@@ -241,7 +241,7 @@ fn an_explanation_knows_what_the_worker_has_said_already() {
         let cx = Context { tables: &tables, flows: &flows, now: Now { milliseconds: 5 } };
         let (reply, memory) = mpsc::channel();
         let recall = |of| {
-            world.mailbox.ask(Command::Recall(of, reply));
+            world.mailbox.ask(Command::Recall(of, reply.clone()));
             world.turn();
             memory.try_recv().ok()
         };

@@ -9,6 +9,7 @@ mod neighbours;
 mod node_services;
 mod path_mtu;
 mod policies;
+mod reassembly;
 mod rebirth;
 mod rules;
 mod services;
