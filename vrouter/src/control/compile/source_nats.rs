@@ -85,10 +85,10 @@ pub(super) fn follow(store: &Store, spec: &SourceNatSpec, dirty: &mut Dirty) {
     dirty.interfaces.extend(fabric_in_vrf(store, spec.vrf).map(|spec| spec.id));
 }
 
-/// A fabric interface may come or go with an address that pools share.
+/// A fabric interface may come or go with an address that pools share: who uses them has to know.
 pub(super) fn follow_interface(store: &Store, spec: &InterfaceSpec, dirty: &mut Dirty) {
     if spec.role == Role::Fabric {
-        dirty.source_nats.extend(pools_naming(store, spec.vrf).map(|spec| spec.id));
+        pools_naming(store, spec.vrf).for_each(|pool| follow(store, pool, dirty));
     }
 }
 

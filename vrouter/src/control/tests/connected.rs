@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::batch::RECEIVE_NEXT_HOP;
+use crate::tables::SourceNat;
 
 const RECEIVE: u32 = RECEIVE_NEXT_HOP.0;
 
@@ -67,9 +68,10 @@ fn an_address_of_a_pool_leads_to_the_pool_also_where_it_is_the_nodes_own() {
     assert_eq!((via(&bench, "10.1.0.66/32"), via(&bench, "203.0.113.5/32")), (Some(pools), Some(pools)));
     assert_eq!(via(&bench, "10.1.0.0/24"), Some(RECEIVE + 1));
     let own = |bench: &Bench| {
-        let tables = bench.tables();
-        let nat = tables.source_nat(3).unwrap();
-        nat.addresses.iter().map(|outside| outside.own).collect::<Vec<_>>()
+        let of = |nat: &SourceNat| nat.addresses.iter().map(|outside| outside.own).collect::<Vec<_>>();
+        let own = of(bench.tables().source_nat(3).unwrap());
+        assert_eq!(of(&bench.interface(2).source_nats[0]), own, "who uses it has the same");
+        own
     };
     assert_eq!(own(&bench), [true, false]);
     bench.put("- interface: {id: 1, name: fabric, role: FABRIC, vrf: 0, mac: '02:00:0a:01:00:42', addresses: ['203.0.113.5/24'], device: {ring: {name: fabric}}}");
