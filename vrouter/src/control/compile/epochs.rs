@@ -1,14 +1,14 @@
 //! Whose cached decisions are void (SEMANTICS 17).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, iter, sync::Arc};
 
 use agent_api::v1::Kind;
 use ahash::AHashMap;
-use packet::{NextHopId, VrfId};
+use packet::{InterfaceId, NextHopId, VrfId};
 
 use super::{
     Compiler, Context, Dirty, groups_of,
-    interfaces::{epoch, floating_ips_in},
+    interfaces::{epoch, floating_ips_in, link_local_in},
 };
 use crate::control::{
     batch::Staged,
@@ -16,7 +16,7 @@ use crate::control::{
     store::Store,
 };
 
-/// Which VRFs look into which others: by a floating IP of an interface, or by a next hop of kind vrf.
+/// Which VRFs look into which others by a floating IP of an interface or a link-local service.
 /// Found when first asked for, and again after anything that could change it.
 #[derive(Debug, Default)]
 pub(super) struct VrfLinks {
@@ -26,46 +26,59 @@ pub(super) struct VrfLinks {
 impl VrfLinks {
     /// Forgets what a batch may have changed.
     pub(super) fn batch(&mut self, staged: &Staged) {
-        let kinds = [Kind::Interface, Kind::FloatingIp, Kind::NextHop];
+        let kinds = [Kind::Interface, Kind::FloatingIp, Kind::LinkLocalService];
         if staged.objects.iter().any(|change| kinds.contains(&change.key.kind())) {
             self.lookers.clear();
         }
     }
 
-    /// The VRFs of interfaces with a floating IP in this one.
-    fn by_floating_ip(&mut self, store: &Store, vrf: VrfId) -> &[VrfId] {
+    /// The VRFs of interfaces with a floating IP in this one, and those with a service here.
+    fn lookers(&mut self, store: &Store, vrf: VrfId) -> &[VrfId] {
         self.lookers.entry(vrf).or_insert_with(|| {
             let interfaces = floating_ips_in(store, vrf).flat_map(|spec| &spec.interfaces);
             let vrfs = interfaces.filter_map(|&id| store.interface(id)).map(|spec| spec.vrf);
-            vrfs.collect::<BTreeSet<_>>().into_iter().collect()
+            let services = link_local_in(store, vrf).filter(|spec| spec.service.vrf == vrf);
+            let served = services.flat_map(|spec| spec.vrfs.iter().copied());
+            vrfs.chain(served).collect::<BTreeSet<_>>().into_iter().collect()
         })
     }
 }
 
+/// A next hop and the groups that it is a member of.
+fn with_groups(store: &Store, id: NextHopId) -> impl Iterator<Item = NextHopId> + '_ {
+    iter::once(id).chain(groups_of(store, id))
+}
+
 /// The VRFs whose routes lead through a next hop, directly or as an ecmp member.
-fn through(store: &Store, id: NextHopId, visit: &mut impl FnMut(VrfId)) {
-    store.route_uses(id).for_each(|(vrf, _)| visit(vrf));
-    for group in groups_of(store, id) {
-        store.route_uses(group).for_each(|(vrf, _)| visit(vrf));
-    }
+fn through(store: &Store, id: NextHopId) -> impl Iterator<Item = VrfId> + '_ {
+    with_groups(store, id).flat_map(|id| store.route_uses(id)).map(|(vrf, _)| vrf)
+}
+
+/// The interfaces that ports of the node lead to through a next hop, without any route.
+fn by_node_port(store: &Store, id: NextHopId) -> impl Iterator<Item = InterfaceId> + '_ {
+    let users = with_groups(store, id).flat_map(|id| store.referrers(ObjectKey::NextHop(id)));
+    users
+        .filter_map(|user| store.floating_ip(user.floating_ip()?))
+        .flat_map(|spec| spec.interfaces.iter().copied())
 }
 
 impl Compiler {
     /// Writes the epochs of everything that a batch made void.
-    pub(super) fn raise(&mut self, cx: &mut Context<'_>, dirty: Dirty) {
-        let mut found: BTreeSet<VrfId> = dirty.vrfs.into_iter().collect();
+    pub(super) fn raise(&mut self, cx: &mut Context<'_>, mut dirty: Dirty) {
+        let mut found: BTreeSet<VrfId> = std::mem::take(&mut dirty.vrfs).into_iter().collect();
         for &id in &dirty.moved {
-            through(cx.store, id, &mut |vrf| found.extend([vrf]));
+            found.extend(through(cx.store, id));
+            dirty.raised.extend(by_node_port(cx.store, id));
         }
         // A decision may have looked through several VRFs: who looks into a changed one is void too.
         let mut open: Vec<VrfId> = found.iter().copied().collect();
         while let Some(vrf) = open.pop() {
-            let mut more = self.links.by_floating_ip(cx.store, vrf).to_vec();
+            let mut more = self.links.lookers(cx.store, vrf).to_vec();
             for user in cx.store.referrers(ObjectKey::Vrf(vrf)) {
                 if let Some(id) = user.next_hop()
                     && cx.store.next_hop(id).is_some_and(|spec| matches!(spec.kind, NextHopKind::Vrf(_)))
                 {
-                    through(cx.store, id, &mut |vrf| more.push(vrf));
+                    more.extend(through(cx.store, id));
                 }
             }
             open.extend(more.into_iter().filter(|&vrf| found.insert(vrf)));

@@ -7,7 +7,9 @@ use packet::{Address, InterfaceId, NextHopId, VrfId};
 use super::{Compiler, Context, source_nats};
 use crate::{
     control::{
-        objects::{FloatingIpSpec, FlowKey, FlowSpec, InterfaceSpec, NextHopKind, ObjectKey, Spec},
+        objects::{
+            FloatingIpSpec, FlowKey, FlowSpec, InterfaceSpec, LinkLocalSpec, NextHopKind, ObjectKey, Spec,
+        },
         store::Store,
         text::Ip,
     },
@@ -154,8 +156,7 @@ fn link_local(store: &Store, interface: &InterfaceSpec) -> Arc<[LinkLocalService
     if interface.role != Role::Virtual {
         return Arc::default();
     }
-    let users = store.referrers(ObjectKey::Vrf(interface.vrf));
-    let services = users.filter_map(|user| store.link_local(user.link_local_service()?));
+    let services = link_local_in(store, interface.vrf);
     services.filter(|spec| spec.vrfs.contains(&interface.vrf)).map(|spec| spec.service).collect()
 }
 
@@ -191,6 +192,11 @@ pub(super) fn fabric_in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &
 /// The floating IPs of a public VRF.
 pub(super) fn floating_ips_in(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<FloatingIpSpec>> {
     store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.floating_ip(user.floating_ip()?))
+}
+
+/// The link-local services that a VRF has, or that are in it.
+pub(super) fn link_local_in(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<LinkLocalSpec>> {
+    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.link_local(user.link_local_service()?))
 }
 
 /// The flows of an interface that a controller has pinned.

@@ -118,6 +118,26 @@ fn a_floating_ip_raises_its_interfaces() {
 }
 
 #[test]
+fn a_route_to_a_link_local_service_raises_the_vrfs_that_have_it() {
+    let mut bench = Bench::node();
+    let service = "- link_local_service: {id: 1, address: 169.254.169.254, protocol: 6, port: 80, to_address: 10.9.9.9, to_port: 80, to_vrf: 2, vrfs: [1]}";
+    assert_eq!(raised(&mut bench, service), (vec![2, 3], vec![]));
+    let route = |id: u32| format!("- route: {{vrf: 2, prefix: '10.9.9.9/32', next_hop: {id}}}");
+    assert_eq!(raised(&mut bench, &route(20)), (vec![], vec![1, 2]));
+    assert_eq!(deleted(&mut bench, service), (vec![2, 3], vec![]));
+    assert_eq!(raised(&mut bench, &route(21)), (vec![], vec![2]));
+}
+
+#[test]
+fn a_group_behind_a_port_of_the_node_raises_the_interfaces_that_it_leads_to() {
+    let mut bench = Bench::node();
+    let group = |members: &str| format!("- next_hop: {{id: 30, ecmp: {{members: [{members}]}}}}\n");
+    bench.put(&(group("{next_hop: 10, weight: 1}, {next_hop: 11, weight: 1}")
+        + "- floating_ip: {id: 1, address: 10.1.0.66, interfaces: [2, 3], next_hop: 30, port_maps: [{protocol: 6, port: 30640, to_port: 80}]}"));
+    assert_eq!(raised(&mut bench, &group("{next_hop: 10, weight: 1}")), (vec![2, 3], vec![]));
+}
+
+#[test]
 fn a_pinned_flow_raises_its_interface() {
     let mut bench = Bench::node();
     let flow = "- flow: {interface: 2, direction: EGRESS, source: 10.1.1.3, destination: 10.1.2.3, protocol: 6, source_port: 4000, destination_port: 80, action: DENY}";
