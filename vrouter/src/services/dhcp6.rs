@@ -102,7 +102,9 @@ impl Server<'_> {
             }
             _ => return Err(Outcome::DhcpUnexpected),
         };
-        Ok((Outcome::Dhcp6Reply, (MessageType::Reply, options)))
+        let declines = kind == MessageType::Decline;
+        let outcome = if declines { Outcome::DhcpDeclined } else { Outcome::Dhcp6Reply };
+        Ok((outcome, (MessageType::Reply, options)))
     }
 
     /// Who must and must not be named (RFC 8415 §16).

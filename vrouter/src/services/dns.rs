@@ -12,7 +12,7 @@ use packet::protocol::ip;
 use super::chance::Chance;
 use super::frame::{Link, Received};
 use super::outcome::{Outcome, ServiceCounters};
-use crate::tables::{HostServices, Interface};
+use crate::tables::{HostServices, Interface, Tables};
 
 /// Queries on their way, of all workloads and of one.
 const MOST: usize = 1_024;
@@ -39,6 +39,8 @@ const TCP_ACK: u8 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Asker {
     interface: InterfaceId,
+    /// When that was created ([`Interface::born`]): another one may have its id later.
+    born: u32,
     client: SocketAddr,
     service: SocketAddr,
     id: [u8; 2],
@@ -101,6 +103,7 @@ impl Dns {
         question(message).filter(|_| message[2] & 0x80 == 0).ok_or(Outcome::DnsMalformed)?;
         let asker = Asker {
             interface: row.id,
+            born: row.born,
             client: received.source(),
             service: received.destination(),
             id: [message[0], message[1]],
@@ -244,10 +247,15 @@ impl Dns {
         Some(query)
     }
 
-    /// An interface went: nobody waits for its answers.
-    pub(super) fn retain(&mut self, lives: impl Fn(InterfaceId) -> bool) {
-        self.queries.retain(|_, query| lives(query.asker.interface));
-        self.askers.retain(|asker, _| lives(asker.interface));
+    /// Interfaces may have gone: nobody waits for their answers.
+    pub(super) fn follow(&mut self, tables: &Tables) {
+        self.askers.retain(|asker, id| {
+            let lives = tables.interface(asker.interface).is_some_and(|row| row.born == asker.born);
+            if !lives {
+                self.queries.remove(id);
+            }
+            lives
+        });
     }
 }
 

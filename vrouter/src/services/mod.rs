@@ -103,7 +103,7 @@ impl Services {
         self.now = self.now.max(now);
         if self.seen.replace(tables.generation) != Some(tables.generation) {
             self.routers.follow(tables, self.now, &mut self.out);
-            self.dns.retain(|interface| tables.interface(interface).is_some());
+            self.dns.follow(tables);
         }
         for _ in 0..self.routers.advance(tables, self.now, &mut self.chance, &mut self.out) {
             self.counters.count(Outcome::RouterPeriodic);

@@ -43,6 +43,7 @@ pub(super) struct Routers {
 struct Schedule {
     services: Arc<HostServices>,
     mtu: u16,
+    gateway: [u8; 6],
     sent: u8,
     due: u64,
 }
@@ -66,10 +67,13 @@ impl Routers {
         for (id, (row, services)) in
             tables.interfaces.iter().filter_map(|(_, row)| Some((row.id, served(row.id)?)))
         {
-            let known = self.schedules.get(&id);
-            if known.is_none_or(|known| known.services != *services || known.mtu != row.mtu) {
-                let schedule = Schedule { services: Arc::clone(services), mtu: row.mtu, sent: 0, due: now };
-                self.schedules.insert(id, schedule);
+            let (mtu, gateway) = (row.mtu, row.gateway_mac);
+            let is_same = |known: &Schedule| {
+                known.services == *services && (known.mtu, known.gateway) == (mtu, gateway)
+            };
+            if !self.schedules.get(&id).is_some_and(is_same) {
+                let services = Arc::clone(services);
+                self.schedules.insert(id, Schedule { services, mtu, gateway, sent: 0, due: now });
             }
         }
     }

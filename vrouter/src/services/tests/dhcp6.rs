@@ -186,8 +186,8 @@ fn a_client_that_moved_is_told_whether_it_is_where_it_was() {
 #[test]
 fn what_is_given_back_is_acknowledged() {
     let mut scene = Scene::new(EVERYTHING);
-    for kind in [RELEASE, DECLINE] {
-        let reply = scene.answer(&ask(kind, &[server(), association(7, &[OWN])]), Outcome::Dhcp6Reply);
+    for (kind, outcome) in [(RELEASE, Outcome::Dhcp6Reply), (DECLINE, Outcome::DhcpDeclined)] {
+        let reply = scene.answer(&ask(kind, &[server(), association(7, &[OWN])]), outcome);
         assert_eq!(status(read(&reply).opts()), Some(Status::Success));
     }
 }

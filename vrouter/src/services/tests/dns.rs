@@ -211,6 +211,20 @@ fn one_workload_may_wait_for_64_answers() {
 }
 
 #[test]
+fn who_has_the_id_of_an_interface_that_is_gone_does_not_wait_for_its_answers() {
+    let (_socket, address) = resolver();
+    let mut scene = scene(&[address]).quiet();
+    assert_eq!(scene.ask(&asks(40_000, &query(7))).0, Outcome::DnsForwarded);
+    assert_eq!(scene.ask(&asks(40_000, &query(7))).0, Outcome::DnsRepeated);
+    let key = v1::Key { key: Some(v1::key::Key::Interface(1)) };
+    let delete = v1::Operation { operation: Some(operation::Operation::Delete(key)) };
+    assert_eq!(scene.simulator.apply(vec![delete]).code, 0);
+    scene.change(&EVERYTHING.replace("192.0.2.53", &address.to_string()));
+    scene.advance(1);
+    assert_eq!(scene.ask(&asks(40_000, &query(7))).0, Outcome::DnsForwarded);
+}
+
+#[test]
 fn what_is_no_query_with_one_question_is_not_forwarded() {
     let mut scene = scene(&[nobody()]).quiet();
     let whole = query(7);

@@ -121,6 +121,11 @@ fn a_change_is_told_at_once_and_an_end_too() {
     assert_eq!(scene.advance(1).len(), 1);
     scene.change(&SLAAC.replace("slaac: true", "slaac: false"));
     assert_eq!(scene.advance(1).iter().map(|frame| read(frame).flags).collect::<Vec<_>>(), [0xc0]);
+    scene.change(&format!(
+        "gateway_mac: '02:00:00:00:00:fe', {}",
+        SLAAC.replace("slaac: true", "slaac: false")
+    ));
+    assert_eq!(scene.advance(1)[0][6..12], [2, 0, 0, 0, 0, 0xfe], "the router is another one");
     // Another object of the network is no change.
     scene.apply("vrf: {id: 2, name: blue}");
     assert_eq!(scene.advance(1).len(), 0);
