@@ -248,7 +248,8 @@ fn run<N: Narrate>(
 
     // What the rules of both ends say, each as its own workload sees the packet (SEMANTICS 4).
     if let Some(sender) = sender {
-        let side = Side { interface: sender, network: vrf, direction: Direction::Egress, known };
+        let network = outside.map_or(sender.vrf, |fip| fip.vrf);
+        let side = Side { interface: sender, network, direction: Direction::Egress, known };
         side.ask(tables, &original, opening.icmp, &mut decision.rules, say)?;
     }
 

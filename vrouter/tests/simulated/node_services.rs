@@ -178,3 +178,16 @@ fn without_the_service_a_session_to_it_goes_on_as_the_route_says() {
     let left = send(&mut node, 2, &[udp(2, A, METADATA, (4000, 80))]);
     assert_eq!(ends(&left[0].1).1, METADATA);
 }
+
+#[test]
+fn the_policies_of_its_own_network_say_whether_a_workload_may_call_a_link_local_service() {
+    let mut node = start(SERVICE);
+    let call = udp(2, A, METADATA, (4000, 80));
+    let policy = |rules: &str| format!("- network_policy: {{id: 5, rules: [{rules}]}}\n");
+    let pass = policy("{id: 1, action: PASS, destination: {prefix: 169.254.169.254/32}}");
+    put(&mut node, &(pass + "- vrf: {id: 1, name: red, network_policies: [5]}"));
+    assert_eq!(send(&mut node, 2, std::slice::from_ref(&call)).len(), 1);
+    put(&mut node, &policy(""));
+    assert_eq!(send(&mut node, 2, &[call]), []);
+    assert_eq!(drops(&node, "policy_denied"), 1);
+}
