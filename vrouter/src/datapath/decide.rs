@@ -255,7 +255,8 @@ fn run<N: Narrate>(
 
     // The port of a pool that it leaves with, if it has no address of its own there (SEMANTICS 5).
     let pool = match sender {
-        Some(sender) if outside.is_none() && !to_itself && !decision.receive => {
+        // Towards itself it has the address that it called, unless that is a pool's (SEMANTICS 6).
+        Some(sender) if outside.is_none() && !(to_itself && inside.is_some()) && !decision.receive => {
             choose_pool(tables, sender, receiver, &walked, original.v6).map(|nat| (sender, nat))
         }
         _ => None,

@@ -263,6 +263,19 @@ fn one_workload_calls_another_at_its_outside_port() {
 }
 
 #[test]
+fn a_workload_that_calls_its_own_outside_port_does_not_hear_itself() {
+    let mut node = start("addresses: [203.0.113.5], ports: {first: 1000, last: 1063}");
+    let (_, server) = leaves(&mut node, 2, udp(2, A, WORLD, (5000, 53)));
+    let (_, client) = leaves(&mut node, 2, udp(2, A, WORLD, (6000, 53)));
+    let left = send(&mut node, 2, &[udp(2, A, POOL, (6000, server))]);
+    let [(out, frame)] = &left[..] else { panic!("{left:?}") };
+    assert_eq!((*out, seen(frame)), (InterfaceId(2), (POOL, A, client, 5000)));
+    let back = send(&mut node, 2, &[udp(2, A, POOL, (5000, client))]);
+    let [(out, frame)] = &back[..] else { panic!("{back:?}") };
+    assert_eq!((*out, seen(frame)), (InterfaceId(2), (POOL, A, server, 6000)));
+}
+
+#[test]
 fn a_tcp_connection_of_unknown_past_gets_no_port() {
     let mut node = start("addresses: [203.0.113.5]");
     let mut frame = Vec::new();
