@@ -128,7 +128,7 @@ pub(super) fn choose_destination<'t>(
     opening: &Opening,
     known: [VrfId; 2],
 ) -> Result<Option<(&'t FloatingIp, u16)>, DropReason> {
-    let mut refused = None;
+    let (mut refused, mut whole) = (None, None);
     for fip in receiver.floating_ips.iter() {
         // A label that names the interface says nothing about the VRF.
         let named = fip.address == tuple.dst
@@ -137,15 +137,16 @@ pub(super) fn choose_destination<'t>(
         if !named {
             continue;
         }
-        if !fip.allows_ingress() {
-            refused = Some(DropReason::NatDirection);
-        } else if let Some(port) = fip.inside_port(tuple.protocol, tuple.dst_port) {
-            return Ok(Some((fip, port)));
-        } else {
-            refused = refused.or(Some(DropReason::NatPort));
+        match fip.inside_port(tuple.protocol, tuple.dst_port) {
+            _ if !fip.allows_ingress() => refused = Some(DropReason::NatDirection),
+            // One without port maps has what the others leave.
+            Some(port) if fip.port_maps.is_empty() => whole = whole.or(Some((&**fip, port))),
+            Some(port) => return Ok(Some((fip, port))),
+            None => refused = refused.or(Some(DropReason::NatPort)),
         }
     }
     match refused {
+        _ if whole.is_some() => Ok(whole),
         // The workload's own address of the same value still works inside its own network.
         Some(reason) if !receiver.addresses(tuple.v6).contains(&tuple.dst) => Err(reason),
         _ => Ok(None),

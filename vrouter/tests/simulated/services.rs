@@ -252,3 +252,19 @@ fn explain_tells_the_pick_and_the_port_map() {
     assert!(said.iter().any(|text| text == map), "{said:#?}");
     assert_eq!(send(&mut node, 2, &[frame])[0].0, InterfaceId(3));
 }
+
+#[test]
+fn a_floating_ip_without_port_maps_has_the_ports_that_others_leave() {
+    let objects = workload(2, "10.1.1.3", "")
+        + &workload(3, "10.1.1.4", "")
+        + "
+- route: {vrf: 1, prefix: '10.96.21.23/32', next_hop: 3}
+- floating_ip: {id: 1, address: '10.96.21.23', vrf: 1, interfaces: [3]}
+- floating_ip: {id: 2, address: '10.96.21.23', vrf: 1, interfaces: [3], port_maps: [{protocol: 17, port: 53, to_port: 5353}]}
+";
+    let mut node = node(1000, &objects);
+    for (called, inside) in [(53, 5353), (54, 54)] {
+        let left = send(&mut node, 2, &[udp(2, [10, 1, 1, 3], VIP, (4000, called))]);
+        assert_eq!(port(&SlicedPacket::from_ethernet(&left[0].1).unwrap()), inside);
+    }
+}
