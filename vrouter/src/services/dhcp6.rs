@@ -15,6 +15,8 @@ use crate::tables::{HostServices, Interface, link_local};
 const SERVER_PORT: u16 = 547;
 /// Message type and transaction id.
 const FIXED: usize = 4;
+/// Longest message that is read: options may hold options, and the decoder goes down into each.
+const LONGEST: usize = 1_500;
 /// DUID-LL of Ethernet (RFC 8415 §11.4).
 const DUID_LL_ETHERNET: [u8; 4] = [0, 3, 0, 1];
 /// "A DUID [..] at least 3 and at most 130 octets" with its type (RFC 8415 §11.1).
@@ -51,6 +53,9 @@ pub(super) fn answer(
     let kind = MessageType::from(fixed[0]);
     if matches!(kind, MessageType::RelayForw | MessageType::RelayRepl) {
         return Err(Outcome::DhcpRelayed);
+    }
+    if datagram.len() > LONGEST {
+        return Err(Outcome::DhcpMalformed);
     }
     let asked = read(&datagram[FIXED..])?;
     let server = Server { row, services, id: [&DUID_LL_ETHERNET[..], &row.gateway_mac].concat() };

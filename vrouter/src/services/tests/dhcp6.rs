@@ -238,6 +238,16 @@ fn what_is_cut_off_or_impossible_is_malformed() {
     }
 }
 
+#[test]
+fn associations_within_associations_do_not_exhaust_the_stack() {
+    let mut scene = Scene::new(EVERYTHING);
+    let nested = |levels: usize| {
+        (0..levels).fold(Vec::new(), |inner, _| option(4, &[&[0, 0, 0, 7][..], &inner].concat()))
+    };
+    scene.answer(&ask(SOLICIT, &[nested(150)]), Outcome::Dhcp6Advertise);
+    scene.ignored(&ask(SOLICIT, &[nested(8_000)]), Outcome::DhcpMalformed);
+}
+
 proptest::proptest! {
     #[test]
     fn garbage_ends_in_one_outcome_and_at_most_one_frame(
