@@ -179,10 +179,10 @@ impl Snapshot {
             Some(ObjectCursor(ObjectKey::Route(seen))) => Some(seen),
             _ => None,
         };
-        let paths = self
-            .routes
-            .from(&seen.unwrap_or(first))
-            .take_while(move |(key, _)| vrf.is_none_or(|vrf| key.vrf == vrf));
+        let paths = self.routes.from(&seen.unwrap_or(first)).take_while(move |(key, _)| {
+            // The paths of one prefix lie together; those of one prefix in all VRFs do not.
+            vrf.is_none_or(|vrf| key.vrf == vrf && filter.prefix.is_none_or(|prefix| key.network == prefix))
+        });
         let wanted = paths.filter(move |(key, path)| {
             !absent
                 && Some(**key) != seen
