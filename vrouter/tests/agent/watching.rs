@@ -1,6 +1,8 @@
 //! `Watch`.
 
 use agent_api::v1::{self, watch_event::Event};
+use flow::policy::RuleSlot;
+use flow::{FlowKey, NewHalf, NewSession, RULES, Scope};
 use packet::InterfaceId;
 use vrouter::control::WorkerEvent;
 
@@ -78,31 +80,30 @@ async fn neighbours_are_told_when_they_answer() {
     assert!(tunnel.unwrap().resolved);
 }
 
+/// A session of workload 2 from this port, and the rules that decided it.
+fn session(port: u16, rules: [RuleSlot; RULES]) -> NewSession {
+    let key =
+        |scope, src_port, dst_port| FlowKey { scope, src_port, dst_port, protocol: 17, ..FlowKey::default() };
+    NewSession {
+        forward: NewHalf::untranslated(key(Scope::from_workload(InterfaceId(2)), port, 53)),
+        reverse: Some(NewHalf::untranslated(key(Scope::to_workload(InterfaceId(2)), 53, port))),
+        rules,
+        binding: 0,
+        limits: [0; 2],
+        pinned: false,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_are_told_when_they_begin_and_end() {
-    use flow::{EndReason, FlowKey, NewHalf, NewSession, Scope, SessionSink, timeouts::Ticks};
+    use flow::{EndReason, SessionSink, timeouts::Ticks};
     use packet::WorkerId;
 
     let (server, mut client) = Server::node().await;
     let table = std::sync::Arc::clone(&server.bench.flows);
     let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
     let mut insert = |port: u16, created: Ticks| {
-        let key = |scope, src_port, dst_port| FlowKey {
-            scope,
-            src_port,
-            dst_port,
-            protocol: 17,
-            ..FlowKey::default()
-        };
-        let session = NewSession {
-            forward: NewHalf::untranslated(key(Scope::from_workload(InterfaceId(2)), port, 53)),
-            reverse: Some(NewHalf::untranslated(key(Scope::to_workload(InterfaceId(2)), 53, port))),
-            rules: [flow::policy::RuleSlot::NONE; 4],
-            binding: 0,
-            limits: [0; 2],
-            pinned: false,
-        };
-        table.insert(&mut slots, &session, created).unwrap()
+        table.insert(&mut slots, &session(port, [RuleSlot::NONE; RULES]), created).unwrap()
     };
     insert(1, Ticks(0));
     let request = v1::WatchRequest { flows: true, ..v1::WatchRequest::default() };
@@ -124,8 +125,7 @@ async fn flows_are_told_when_they_begin_and_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_log_tells_of_flows_that_a_rule_wants_logged_and_of_no_others() {
-    use flow::policy::{RuleSet, RuleSlot};
-    use flow::{FlowKey, NewHalf, NewSession, Scope};
+    use flow::policy::RuleSet;
     use packet::WorkerId;
 
     let (server, mut client) = Server::node().await;
@@ -143,22 +143,8 @@ async fn the_policy_log_tells_of_flows_that_a_rule_wants_logged_and_of_no_others
     let mut slots = table.worker::<()>(WorkerId(0)).unwrap();
     let now = vrouter::datapath::Now { milliseconds: 60_500 }.tick();
     for (port, rule) in [(1, slot(1)), (2, slot(2))] {
-        let key = |scope, src_port, dst_port| FlowKey {
-            scope,
-            src_port,
-            dst_port,
-            protocol: 17,
-            ..FlowKey::default()
-        };
-        let session = NewSession {
-            forward: NewHalf::untranslated(key(Scope::from_workload(InterfaceId(2)), port, 53)),
-            reverse: Some(NewHalf::untranslated(key(Scope::to_workload(InterfaceId(2)), 53, port))),
-            rules: [RuleSlot::NONE, rule, RuleSlot::NONE, rule],
-            binding: 0,
-            limits: [0; 2],
-            pinned: false,
-        };
-        table.insert(&mut slots, &session, now).unwrap();
+        let rules = [RuleSlot::NONE, rule, RuleSlot::NONE, rule];
+        table.insert(&mut slots, &session(port, rules), now).unwrap();
     }
     server.bench.clock.store(61_000, std::sync::atomic::Ordering::Relaxed);
     let Event::Flow(told) = next(&mut events).await else { panic!("another event") };

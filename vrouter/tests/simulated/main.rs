@@ -18,7 +18,9 @@ mod sources;
 
 use agent_api::v1::{Operation, operation};
 use agent_api::yaml;
-use etherparse::{PacketBuilder, SlicedPacket};
+use etherparse::{
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, NetSlice, PacketBuilder, SlicedPacket, TransportSlice,
+};
 use packet::{InterfaceId, MemoryBuf};
 use vrouter::datapath::BURST;
 use vrouter::simulator::{Simulator, Size};
@@ -107,12 +109,44 @@ fn drops(node: &Simulator, name: &str) -> u64 {
     node.drops().find(|(reason, _)| reason.name() == name).map_or(0, |(_, count)| count)
 }
 
+/// A question who has `target`, by a station of the underlay.
+fn arp_request(station: [u8; 6], sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+    let arp = ArpPacket::new(
+        ArpHardwareId::ETHERNET,
+        EtherType::IPV4,
+        ArpOperation::REQUEST,
+        &station,
+        &sender,
+        &[0; 6],
+        &target,
+    );
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(station, [0xff; 6]).arp(arp.unwrap()).write(&mut frame).unwrap();
+    frame
+}
+
+/// Source, destination and ports of a packet of UDP over IPv4.
+type Ends = ([u8; 4], [u8; 4], u16, u16);
+
+/// The ends of the packet in a frame.
+fn ends(frame: &[u8]) -> Ends {
+    ends_of(&SlicedPacket::from_ethernet(frame).unwrap())
+}
+
+/// The ends of the packet in a tunnel packet (MPLS over UDP).
+fn inside(frame: &[u8]) -> Ends {
+    let outer = SlicedPacket::from_ethernet(frame).unwrap();
+    let Some(TransportSlice::Udp(udp)) = &outer.transport else { panic!("no UDP outside") };
+    ends_of(&SlicedPacket::from_ip(&udp.payload()[4..]).unwrap())
+}
+
 /// The outer destination of a tunnel packet and the inner source port.
 fn tunnel(frame: &[u8]) -> ([u8; 4], u16) {
-    let outer = SlicedPacket::from_ethernet(frame).unwrap();
-    let Some(etherparse::NetSlice::Ipv4(ip)) = &outer.net else { panic!("no IPv4 outside") };
-    let Some(etherparse::TransportSlice::Udp(udp)) = &outer.transport else { panic!("no UDP outside") };
-    let inner = SlicedPacket::from_ip(&udp.payload()[4..]).unwrap();
-    let Some(etherparse::TransportSlice::Udp(inner)) = &inner.transport else { panic!("no UDP inside") };
-    (ip.header().destination(), inner.source_port())
+    (ends(frame).1, inside(frame).2)
+}
+
+fn ends_of(packet: &SlicedPacket<'_>) -> Ends {
+    let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
+    let Some(TransportSlice::Udp(udp)) = &packet.transport else { panic!("no UDP") };
+    (ip.header().source(), ip.header().destination(), udp.source_port(), udp.destination_port())
 }

@@ -1,10 +1,10 @@
 //! A conversation goes on when one of its ends moves between this node and another (SEMANTICS 2).
 
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::PacketBuilder;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{delete, neighbours, node, put, send, udp, workload};
+use super::{Ends, delete, ends, inside, neighbours, node, put, send, udp, workload};
 
 const A: [u8; 4] = [10, 1, 1, 3];
 const X: [u8; 4] = [10, 9, 1, 1];
@@ -52,18 +52,9 @@ fn start(scene: Scene) -> Simulator {
     node
 }
 
-/// Ends and ports of the packet inside, wherever it is.
-fn inside(interface: InterfaceId, frame: &[u8]) -> ([u8; 4], [u8; 4], u16, u16) {
-    let outer = SlicedPacket::from_ethernet(frame).unwrap();
-    let inner = if interface == InterfaceId(1) {
-        let Some(TransportSlice::Udp(tunnel)) = &outer.transport else { panic!("no tunnel") };
-        SlicedPacket::from_ip(&frame[frame.len() - tunnel.payload().len() + 4..]).unwrap()
-    } else {
-        outer
-    };
-    let Some(NetSlice::Ipv4(ip)) = &inner.net else { panic!("no IPv4") };
-    let Some(TransportSlice::Udp(udp)) = &inner.transport else { panic!("no UDP") };
-    (ip.header().source(), ip.header().destination(), udp.source_port(), udp.destination_port())
+/// The ends of the packet inside, wherever it is.
+fn innermost(interface: InterfaceId, frame: &[u8]) -> Ends {
+    if interface == InterfaceId(1) { inside(frame) } else { ends(frame) }
 }
 
 /// A sends to X, which lives here or there.
@@ -72,7 +63,7 @@ fn a_sends(node: &mut Simulator, scene: Scene, local: bool) {
     let seen = if scene.floating { FLOATING } else { A };
     let [(interface, frame)] = &left[..] else { panic!("{scene:?}: A's packet was lost") };
     assert_eq!(*interface, InterfaceId(if local { 3 } else { 1 }), "{scene:?}");
-    assert_eq!(inside(*interface, frame), (seen, X, 1000, 2000), "{scene:?}");
+    assert_eq!(innermost(*interface, frame), (seen, X, 1000, 2000), "{scene:?}");
 }
 
 /// X sends to A from where it lives.
@@ -95,7 +86,7 @@ fn x_sends(node: &mut Simulator, scene: Scene, local: bool) {
         send(node, 1, &[frame])
     };
     let [(interface, frame)] = &left[..] else { panic!("{scene:?}: X's packet was lost") };
-    assert_eq!((*interface, inside(*interface, frame)), (InterfaceId(2), (X, A, 2000, 1000)), "{scene:?}");
+    assert_eq!((*interface, innermost(*interface, frame)), (InterfaceId(2), (X, A, 2000, 1000)), "{scene:?}");
 }
 
 fn both_send(node: &mut Simulator, scene: Scene, local: bool, a_first: bool) {

@@ -5,7 +5,7 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{drops, neighbours, node, put, send, udp, workload};
+use super::{arp_request, drops, neighbours, node, put, send, udp, workload};
 
 const FABRIC: u16 = 1;
 const HOST: u16 = 9;
@@ -50,19 +50,7 @@ fn from_node(mac: [u8; 6], source: [u8; 4], destination: [u8; 4], ports: (u16, u
 }
 
 fn ask(target: [u8; 4]) -> Vec<u8> {
-    let arp = etherparse::ArpPacket::new(
-        etherparse::ArpHardwareId::ETHERNET,
-        etherparse::EtherType::IPV4,
-        etherparse::ArpOperation::REQUEST,
-        &[2, 0, 0x0a, 1, 0, 0x42],
-        &NODE,
-        &[0; 6],
-        &target,
-    );
-    let mut frame = Vec::new();
-    let step = PacketBuilder::ethernet2([2, 0, 0x0a, 1, 0, 0x42], [0xff; 6]).arp(arp.unwrap());
-    step.write(&mut frame).unwrap();
-    frame
+    arp_request([2, 0, 0x0a, 1, 0, 0x42], NODE, target)
 }
 
 #[test]

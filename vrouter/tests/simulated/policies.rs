@@ -7,7 +7,7 @@ use flow::policy::RuleSet;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{delete, drops, ethernet, neighbours, node, put, send, syn, udp};
+use super::{delete, drops, ends, ethernet, neighbours, node, put, send, syn, udp};
 
 const RED: [u8; 4] = [100, 0, 0, 3];
 const BLUE: [u8; 4] = [2, 0, 0, 252];
@@ -386,9 +386,7 @@ fn a_leaked_route_leads_to_a_floating_ip_of_the_network_that_it_names() {
     let destination = |node: &mut Simulator| {
         let left = send(node, 2, &[udp(2, RED, [10, 96, 21, 23], (4000, 53))]);
         let [(_, frame)] = &left[..] else { panic!("lost") };
-        let packet = SlicedPacket::from_ethernet(frame).unwrap();
-        let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
-        ip.header().destination()
+        ends(frame).1
     };
     assert_eq!(destination(&mut node), [10, 96, 21, 23], "to the red network the address means nothing");
     put(&mut node, "- route: {vrf: 1, prefix: 10.96.21.23/32, next_hop: 3, network: 3}");

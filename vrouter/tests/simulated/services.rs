@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etherparse::{Icmpv4Type, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::{Icmpv4Type, PacketBuilder, SlicedPacket, TransportSlice};
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{drops, neighbours, node, put, send, syn, udp, workload};
+use super::{drops, ends, neighbours, node, put, send, syn, tunnel, udp, workload};
 
 const VIP: [u8; 4] = [10, 96, 21, 23];
 /// The workloads behind the service that live here.
@@ -63,12 +63,6 @@ fn without(id: u16, more: &str) -> String {
         .replace(&format!(", {{next_hop: {id}, weight: 1}}"), "")
 }
 
-/// The transport's destination port.
-fn port(packet: &SlicedPacket<'_>) -> u16 {
-    let Some(TransportSlice::Udp(udp)) = &packet.transport else { panic!("no UDP") };
-    udp.destination_port()
-}
-
 /// Where each flow of each client goes: clients 10.1.2.N, so many flows each from port `first` on.
 fn places(node: &mut Simulator, clients: u8, first: u16, flows: u16) -> Places {
     let mut places = Places::new();
@@ -76,15 +70,11 @@ fn places(node: &mut Simulator, clients: u8, first: u16, flows: u16) -> Places {
         let from: Vec<u16> = (first..first + flows).collect();
         let frames: Vec<_> = from.iter().map(|from| udp(2, [10, 1, 2, client], VIP, (*from, 53))).collect();
         for (out, frame) in send(node, 2, &frames) {
-            let packet = SlicedPacket::from_ethernet(&frame).unwrap();
-            let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
-            let Some(TransportSlice::Udp(udp)) = &packet.transport else { panic!("no UDP") };
             let (place, source) = if out == InterfaceId(1) {
-                let inner = SlicedPacket::from_ip(&udp.payload()[4..]).unwrap();
-                let Some(TransportSlice::Udp(udp)) = &inner.transport else { panic!("no UDP inside") };
-                (u16::from(ip.header().destination()[3]), udp.source_port())
+                let (peer, source) = tunnel(&frame);
+                (peer[3].into(), source)
             } else {
-                (out.0, udp.source_port())
+                (out.0, ends(&frame).2)
             };
             places.insert((client, source), place);
         }
@@ -127,9 +117,7 @@ fn places_from_fabric(node: &mut Simulator, first: u16) -> BTreeMap<u16, u16> {
         (0..2_000).map(|n: u16| tunneled([10, 9, (n >> 8) as u8, n as u8], (first, 53))).collect();
     let mut places = BTreeMap::new();
     for (out, frame) in send(node, 1, &frames) {
-        let packet = SlicedPacket::from_ethernet(&frame).unwrap();
-        let Some(NetSlice::Ipv4(ip)) = &packet.net else { panic!("no IPv4") };
-        let [_, _, high, low] = ip.header().source();
+        let ([_, _, high, low], ..) = ends(&frame);
         places.insert(u16::from_be_bytes([high, low]), out.0);
     }
     assert_eq!(places.len(), 2_000);
@@ -231,7 +219,7 @@ fn a_range_of_ports_leads_to_as_many_at_the_workload_and_two_ports_may_lead_to_o
     for (asked, comes) in [(8000, 9000), (8009, 9009), (5353, 53), (53, 53)] {
         let left = send(&mut node, 2, &[udp(2, [10, 1, 1, 3], VIP, (10_000 + asked, asked))]);
         let [(InterfaceId(3), frame)] = &left[..] else { panic!("port {asked}: {left:?}") };
-        assert_eq!(port(&SlicedPacket::from_ethernet(frame).unwrap()), comes);
+        assert_eq!(ends(frame).3, comes);
     }
     for asked in [7999, 8010, 9000] {
         let left = send(&mut node, 2, &[udp(2, [10, 1, 1, 3], VIP, (10_000, asked))]);
@@ -265,6 +253,6 @@ fn a_floating_ip_without_port_maps_has_the_ports_that_others_leave() {
     let mut node = node(1000, &objects);
     for (called, inside) in [(53, 5353), (54, 54)] {
         let left = send(&mut node, 2, &[udp(2, [10, 1, 1, 3], VIP, (4000, called))]);
-        assert_eq!(port(&SlicedPacket::from_ethernet(&left[0].1).unwrap()), inside);
+        assert_eq!(ends(&left[0].1).3, inside);
     }
 }

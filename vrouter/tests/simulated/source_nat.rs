@@ -6,7 +6,7 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use packet::InterfaceId;
 use vrouter::simulator::{Simulator, Size};
 
-use super::{drops, neighbours, put, send, syn, udp, workload};
+use super::{arp_request, drops, neighbours, put, send, syn, udp, workload};
 
 const FABRIC: u16 = 1;
 const NODE: [u8; 4] = [10, 1, 0, 66];
@@ -385,21 +385,7 @@ fn ipv6_workloads_share_addresses_too() {
 #[test]
 fn the_vrouter_answers_for_the_addresses_of_a_pool_on_the_fabric() {
     let mut node = start("addresses: [10.1.0.200]");
-    let ask = |target: [u8; 4]| {
-        let arp = etherparse::ArpPacket::new(
-            etherparse::ArpHardwareId::ETHERNET,
-            etherparse::EtherType::IPV4,
-            etherparse::ArpOperation::REQUEST,
-            &[2, 0, 0, 0xff, 0, 1],
-            &[10, 1, 0, 1],
-            &[0; 6],
-            &target,
-        );
-        let mut frame = Vec::new();
-        let step = PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [0xff; 6]).arp(arp.unwrap());
-        step.write(&mut frame).unwrap();
-        frame
-    };
+    let ask = |target| arp_request([2, 0, 0, 0xff, 0, 1], [10, 1, 0, 1], target);
     let left = send(&mut node, FABRIC, &[ask([10, 1, 0, 200])]);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].1[22..32], [2, 0, 0x0a, 1, 0, 0x42, 10, 1, 0, 200]);
