@@ -50,6 +50,18 @@ def pair(c, tags=((), ())):
     return red, blue
 
 
+def passes(c, port, packet, other):
+    """A packet from one workload of the node reaches another."""
+    c.send(port, packet)
+    c.expect(other, hop(packet))
+
+
+def refused(c, port, packet):
+    """No rule lets the packet pass."""
+    c.send(port, packet)
+    c.dropped("policy_denied")
+
+
 def reset_of(packet, seq, ack, flags):
     """The reset that the other end would send (RFC 9293 §3.5.2)."""
     f = family(packet.src)
@@ -64,10 +76,8 @@ for f in (4, 6):
         red, blue = pair(c)
         policy = bind(c, JOINED)
         there, back = tcp(VM[f], REMOTE[f]), udp(REMOTE[f], VM[f])
-        c.send(red, there)
-        c.expect(blue, hop(there))
-        c.send(blue, back)
-        c.expect(red, hop(back))
+        passes(c, red, there, blue)
+        passes(c, blue, back, red)
         c.mutant(put=[with_rules(policy, rule("PASS", RED, BLUE))])
 
     @case([29], name=f"strangers_ipv{f}", f=f)
@@ -76,11 +86,9 @@ for f in (4, 6):
         red, blue = pair(c)
         friend = c.vm("vm3", OTHER[4], OTHER[6], vrf=RED)
         policy = bind(c, rule("PASS", RED, 7), to=(RED,))
-        c.send(red, udp(VM[f], REMOTE[f]))
-        c.dropped("policy_denied")
+        refused(c, red, udp(VM[f], REMOTE[f]))
         inside = udp(VM[f], OTHER[f])
-        c.send(red, inside)
-        c.expect(friend, hop(inside))
+        passes(c, red, inside, friend)
         c.mutant(put=[with_rules(policy, rule("PASS", RED))])
 
     @case([29], name=f"first_match_ipv{f}", f=f)
@@ -95,10 +103,9 @@ for f in (4, 6):
             rule("PASS"),
         ]
         policy = bind(c, *rules)
-        for port, passes in ((80, True), (81, False), (82, True), (90, False)):
+        for port, allowed in ((80, True), (81, False), (82, True), (90, False)):
             packet = tcp(VM[f], REMOTE[f], 40000 + port, port)
-            c.send(red, packet)
-            c.expect(blue, hop(packet)) if passes else c.dropped("policy_denied")
+            passes(c, red, packet, blue) if allowed else refused(c, red, packet)
         c.mutant(put=[with_rules(policy, *rules[1:], rules[0])])
 
     @case([29], name=f"icmp_rule_ipv{f}", f=f)
@@ -108,12 +115,9 @@ for f in (4, 6):
         echo = rule("PASS", RED, BLUE, protocol={4: 1, 6: 58}[f], icmp={"type": {4: 8, 6: 128}[f]})
         policy = bind(c, echo)
         request, reply = ping(VM[f], REMOTE[f]), pong(REMOTE[f], VM[f])
-        c.send(red, request)
-        c.expect(blue, hop(request))
-        c.send(blue, reply)
-        c.expect(red, hop(reply))
-        c.send(red, udp(VM[f], REMOTE[f]))
-        c.dropped("policy_denied")
+        passes(c, red, request, blue)
+        passes(c, blue, reply, red)
+        refused(c, red, udp(VM[f], REMOTE[f]))
         c.mutant(put=[with_rules(policy, {**echo, "icmp": {"type": 9}})])
 
     @case([29], name=f"tags_ipv{f}", f=f)
@@ -122,10 +126,8 @@ for f in (4, 6):
         red, blue = pair(c, tags=(["tier=web", "app=shop"], ["tier=db"]))
         policy = bind(c, rule("PASS", ["tier=web"], ["tier=db"]))
         there, back = tcp(VM[f], REMOTE[f], dport=5432), tcp(REMOTE[f], VM[f], 41000, 80)
-        c.send(red, there)
-        c.expect(blue, hop(there))
-        c.send(blue, back)
-        c.dropped("policy_denied")
+        passes(c, red, there, blue)
+        refused(c, blue, back)
         c.mutant(put=[with_rules(policy, rule("PASS", ["tier=web", "app=blog"], ["tier=db"]))])
 
     @case([30], name=f"reject_tcp_ipv{f}", f=f)
@@ -176,9 +178,8 @@ for f in (4, 6):
         red, blue = pair(c)
         policy = bind(c, JOINED)
         there, back = udp(VM[f], REMOTE[f], 4000, 5000), udp(REMOTE[f], VM[f], 5000, 4000)
-        for passes in (True, False, True):
-            c.change(put=[policy if passes else with_rules(policy, rule("DENY"))])
+        for allowed in (True, False, True):
+            c.change(put=[policy if allowed else with_rules(policy, rule("DENY"))])
             for port, packet, other in ((red, there, blue), (blue, back, red)):
-                c.send(port, packet)
-                c.expect(other, hop(packet)) if passes else c.dropped("policy_denied")
+                passes(c, port, packet, other) if allowed else refused(c, port, packet)
         c.mutant(put=[changed({"vrf": {"id": RED, "name": "red"}}), changed({"vrf": {"id": BLUE, "name": "blue"}})])

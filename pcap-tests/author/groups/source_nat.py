@@ -8,7 +8,7 @@ from golden import *
 
 from .arp_nd import is_at, who_has
 from .fragments import pieces_of
-from .network_policy import reset_of
+from .network_policy import bind, reset_of, rule, with_rules
 
 POOL = {4: "203.0.113.5", 6: "2001:db8:aa::5"}
 METADATA = "169.254.169.254"
@@ -26,6 +26,13 @@ def ways(c, *families):
 
 def pool(c, *addresses, **fields):
     return c.put("source_nat", id=1, vrf=0, addresses=list(addresses), vrfs=[1], **fields)
+
+
+def behind_a_pool(c, f):
+    """A workload that has the pool's address outside: its port, and the pool."""
+    vm = c.vm("vm1", VM[f], policy=True)
+    ways(c, f)
+    return vm, pool(c, POOL[f])
 
 
 def exchange(protocol, a, b):
@@ -74,9 +81,7 @@ for f in (4, 6):
     @case([5, 6], name=f"unsolicited_ipv{f}", f=f)
     def unsolicited(c, f):
         """Nobody outside opens a session to a pool, not even to a port that a workload has for another destination."""
-        vm = c.vm("vm1", VM[f], policy=True)
-        ways(c, f)
-        nat = pool(c, POOL[f])
+        vm, nat = behind_a_pool(c, f)
         first = udp(VM[f], OUTSIDE[f])
         c.send(vm, first)
         c.expect(c.fabric, plain_to_peer(rewrite(hop(first), src=POOL[f]), GATEWAY))
@@ -88,9 +93,7 @@ for f in (4, 6):
     @case([5, 13], name=f"error_about_a_shared_address_ipv{f}", f=f)
     def error_about_a_shared_address(c, f):
         """A router outside complains about a packet that left with the pool's address: the workload reads its own."""
-        vm = c.vm("vm1", VM[f], policy=True)
-        ways(c, f)
-        nat = pool(c, POOL[f])
+        vm, nat = behind_a_pool(c, f)
         first = udp(VM[f], OUTSIDE[f], ttl=2)
         left = rewrite(hop(first), src=POOL[f])
         c.send(vm, first)
@@ -102,9 +105,7 @@ for f in (4, 6):
     @case([5, 14], name=f"fragments_with_a_shared_address_ipv{f}", f=f)
     def fragments_with_a_shared_address(c, f):
         """All fragments of a datagram leave with the pool's address, and those of the answer find the workload."""
-        vm = c.vm("vm1", VM[f], policy=True)
-        ways(c, f)
-        nat = pool(c, POOL[f])
+        vm, nat = behind_a_pool(c, f)
         size = {"flags": 0} if f == 4 else {}
         asked = udp(VM[f], OUTSIDE[f], data=payload(1000), **size)
         answer = udp(OUTSIDE[f], POOL[f], 5000, 40000, data=payload(1000), **size)
@@ -152,6 +153,21 @@ def hairpin(c):
     c.mutant(put=[changed(nat, mapping="PER_DESTINATION")])
 
 
+@case([6])
+def calls_itself(c):
+    """A workload that calls its own outside port is known to itself by its outside address."""
+    vm, nat = behind_a_pool(c, 4)
+    for port in (40001, 40002):
+        packet = udp(VM[4], OUTSIDE[4], port)
+        c.send(vm, packet)
+        c.expect(c.fabric, plain_to_peer(rewrite(hop(packet), src=POOL[4]), GATEWAY))
+    for ports in ((40001, 40002), (40002, 40001)):
+        call = udp(VM[4], POOL[4], *ports)
+        c.send(vm, call)
+        c.expect(vm, rewrite(hop(call), src=POOL[4], dst=VM[4]))
+    c.mutant(put=[changed(nat, mapping="PER_DESTINATION")])
+
+
 @case([5])
 def through_a_tunnel(c):
     """The outside may be a VRF of its own behind a tunnel: the answer comes with the label of that VRF."""
@@ -173,9 +189,7 @@ def through_a_tunnel(c):
 @case([5, 24])
 def connection_of_unknown_past(c):
     """A TCP segment in mid-stream gets no port of a pool, since the far end would not know it, but a reset. A SYN gets one."""
-    vm = c.vm("vm1", VM[4], policy=True)
-    ways(c, 4)
-    nat = pool(c, POOL[4])
+    vm, nat = behind_a_pool(c, 4)
     lost = tcp(VM[4], OUTSIDE[4], flags="A", seq=5000, ack=7000)
     c.send(vm, lost)
     c.dropped("snat_midstream")
@@ -302,6 +316,20 @@ def link_local_service(c):
     c.send(c.fabric, plain_to_node(rewrite(answer, src=GATEWAY.v4, dst=NODE[4], sport=8775), GATEWAY))
     c.expect(vm, hop(answer))
     c.mutant(delete=[metadata])
+
+
+@case([27, 29])
+def link_local_service_by_policy(c):
+    """The policies of the workload's own network say who may call the service, by the address that it calls."""
+    vm = c.vm("vm1", VM[4])
+    ways(c, 4)
+    pool(c, NODE[4])
+    service(c, GATEWAY.v4, 8775)
+    policy = bind(c, rule("PASS", destination=f"{METADATA}/32"), to=(1,))
+    asked = tcp(VM[4], METADATA)
+    c.send(vm, asked)
+    c.expect(c.fabric, plain_to_peer(rewrite(hop(asked), src=NODE[4], dst=GATEWAY.v4, dport=8775), GATEWAY))
+    c.mutant(put=[with_rules(policy, rule("PASS", destination=f"{GATEWAY.v4}/32"))])
 
 
 @case([5, 22, 27])
