@@ -1,5 +1,7 @@
 //! The star: a base point, and one axis at a time away from it.
 
+use vrouter::datapath::Variant;
+
 use crate::ways::{self, Sizes, Tunnel, Way};
 
 /// In which order flows come.
@@ -37,6 +39,8 @@ pub struct Case {
     pub rules: usize,
     /// Percent of the flow table's index that are in use, 0 = as it comes (60).
     pub load: u32,
+    /// For which CPU the short way was compiled.
+    pub variant: Variant,
     /// Ticks per packet that are asked for: to be reached, to be accepted.
     pub asked: Option<(f64, f64)>,
 }
@@ -64,6 +68,7 @@ impl Case {
             new: false,
             rules: 0,
             load: 0,
+            variant: Variant::best(),
             asked: None,
         }
     }
@@ -90,7 +95,9 @@ impl Case {
     /// Whether sessions can be shared.
     #[must_use]
     pub fn shares_with(&self, other: &Self) -> bool {
-        let scene = |case: &Self| (case.opening.as_ref().map(|(scene, _)| *scene), case.flows, case.load);
+        let scene = |case: &Self| {
+            (case.opening.as_ref().map(|(scene, _)| *scene), case.flows, case.load, case.variant)
+        };
         !self.new && !other.new && self.opening.is_some() && scene(self) == scene(other)
     }
 }
@@ -188,6 +195,21 @@ fn encapsulations() -> Vec<Case> {
     cases
 }
 
+/// The short way as compiled for each CPU that this one can be.
+fn variants() -> Vec<Case> {
+    let case = |variant: Variant| {
+        let name = variant.name().replace(' ', "-");
+        let out = ways::out(2, Sizes::Smallest, Tunnel::Udp, false);
+        let case = |way: &str, line| {
+            let mut case = Case::new(format!("{way}-{name}"), "variant", line, variant.name());
+            case.variant = variant;
+            case.opened("udp", out.clone())
+        };
+        [case("out", OUT), case("in", IN).measured(ways::back(Sizes::Smallest, Tunnel::Udp, false))]
+    };
+    Variant::available().flat_map(case).collect()
+}
+
 /// How full the index of the flow table is, with a million flows.
 fn loads() -> Vec<Case> {
     let case = |(load, at): (u32, &str)| {
@@ -243,8 +265,9 @@ fn counted() -> Vec<Case> {
 /// All of them, with at most so many flows.
 #[must_use]
 pub fn all(most: u32) -> Vec<Case> {
-    let mut cases =
-        [flows(), sizes(), services(), families(), encapsulations(), loads(), news(), counted()].concat();
+    let parts =
+        [flows(), sizes(), services(), families(), encapsulations(), variants(), loads(), news(), counted()];
+    let mut cases = parts.concat();
     cases.retain(|case| case.flows <= most);
     cases
 }

@@ -13,7 +13,9 @@ use flow::{FlowTable, SessionSink};
 use packet::{InterfaceId, PacketBuf, PortId, WorkerId};
 use sync::{Boundaries, Observation, Reader};
 use vrouter::control::{Control, MemoryPorts, Owner, Settings};
-use vrouter::datapath::{BURST, Context, Datapath, DatapathConfig, EventQueue, Now, Ports, WorkerCounters};
+use vrouter::datapath::{
+    BURST, Context, Datapath, DatapathConfig, EventQueue, Now, Ports, Variant, WorkerCounters,
+};
 use vrouter::tables::Tables;
 
 /// The hash seed of every run.
@@ -103,7 +105,7 @@ pub struct Size {
     /// Workers.
     pub workers: u8,
     /// See [`DatapathConfig::express`].
-    pub express: bool,
+    pub express: Option<Variant>,
 }
 
 /// What a node's workers share.
@@ -113,7 +115,7 @@ pub struct Node {
     control: Control<MemoryPorts>,
     readers: VecDeque<Reader<Tables>>,
     flows: Arc<FlowTable>,
-    express: bool,
+    express: Option<Variant>,
 }
 
 impl Node {

@@ -52,8 +52,8 @@ impl<B: PacketBuf> World<B> {
             let worker = node.worker(ring())?;
             Ok((node, worker))
         };
-        let (_, twin) = node(case.flows.min(COMPARED), false)?;
-        let (node, worker) = node(case.flows, true)?;
+        let (_, twin) = node(case.flows.min(COMPARED), None)?;
+        let (node, worker) = node(case.flows, Some(case.variant))?;
         let mut world = Self { node, worker, twin, flows: case.flows, new: case.new };
         if let Some((_, opening)) = &case.opening {
             world.visit(opening)?;

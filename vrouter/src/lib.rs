@@ -1,5 +1,7 @@
 //! The process: ports, workers, pipeline, control thread, agent server.
 
+#![deny(unsafe_code)]
+
 pub mod agent;
 #[cfg(feature = "dpdk")]
 pub mod boot;

@@ -16,7 +16,7 @@ use sync::{Boundaries, Counter, Observation, Reader};
 use crate::control::{Control, MemoryPorts, Owner, Settings};
 use crate::datapath::{
     Accounting, BURST, Context, Datapath, DatapathConfig, Event, EventQueue, Explanation, Now, Ports,
-    WorkerCounters, explain,
+    Variant, WorkerCounters, explain,
 };
 use crate::tables::{RuleSink, Tables};
 
@@ -31,12 +31,12 @@ pub struct Size {
     /// Frames that it may hold in all; while there are as many, it makes none of its own.
     pub buffers: usize,
     /// See [`DatapathConfig::express`].
-    pub express: bool,
+    pub express: Option<Variant>,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { sessions: 4096, buffers: 4096, express: true }
+        Self { sessions: 4096, buffers: 4096, express: Some(Variant::best()) }
     }
 }
 

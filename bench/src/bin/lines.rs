@@ -23,7 +23,7 @@ use bench::ways::{self, Sizes, Tunnel};
 use bench::world::Drill;
 use clap::{Parser, ValueEnum};
 use packet::MemoryBuf;
-use vrouter::datapath::BURST;
+use vrouter::datapath::{BURST, Variant};
 
 const FLOWS: u32 = 8_192;
 const LINE: usize = 64;
@@ -186,7 +186,7 @@ fn differing(before: &BTreeMap<Mapping, Vec<u8>>, after: &BTreeMap<Mapping, Vec<
 
 /// The process that is looked at.
 fn child(socket: &Path, share: Share) -> Result<()> {
-    let size = Size { sessions: [2 * FLOWS, 1024], workers: 2, express: true };
+    let size = Size { sessions: [2 * FLOWS, 1024], workers: 2, express: Some(Variant::best()) };
     let mut node = Node::new(&size, Vec::new())?;
     let ring = || Ring::new(1024, || Some(MemoryBuf::with_tailroom(&[], 1600)));
     let out = || ways::out(2, Sizes::Smallest, Tunnel::Udp, false);

@@ -23,7 +23,7 @@ use dpdk::{
 };
 use packet::PortId;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
-use vrouter::datapath::{BURST, Ports};
+use vrouter::datapath::{BURST, Ports, Variant};
 
 /// Bytes of memory for one packet, with what DPDK adds, generously: it wants some in one piece.
 const PACKET: u32 = 4096;
@@ -134,7 +134,11 @@ fn measure(file: &std::path::Path, way: &Way, name: &str, options: &Options) -> 
     let queue = sink.tx.into_iter().next().context("a transmit queue")?;
     let mut sink = Sink { queue, pool: pool.clone() };
 
-    let size = Size { sessions: [options.flows + options.flows / 8 + 1024, 1024], workers: 1, express: true };
+    let size = Size {
+        sessions: [options.flows + options.flows / 8 + 1024, 1024],
+        workers: 1,
+        express: Some(Variant::best()),
+    };
     let mut node = Node::new(&size, Vec::new())?;
     let mut worker = node.worker(Ring::new(0, || None))?;
     let time = Duration::from_secs_f64(options.seconds);

@@ -16,7 +16,7 @@ use bench::ways::{self, Sizes, Tunnel};
 use bench::world::Drill;
 use clap::Parser;
 use dpdk::{Eal, Mbuf, Mempool, MempoolConfig};
-use vrouter::datapath::BURST;
+use vrouter::datapath::{BURST, Variant};
 
 /// One worker and two.
 #[derive(Debug, Parser)]
@@ -43,7 +43,8 @@ fn main() -> Result<()> {
     let eal = options.pages.eal(64)?;
     let pool = MempoolConfig { name: "workers".into(), count: 8191, data_room: 2048, cache: 256 };
     let pool = Mempool::new(&eal, &pool)?;
-    let size = Size { sessions: [BASE + BASE / 8 + 1024, BASE / 4], workers: 2, express: true };
+    let size =
+        Size { sessions: [BASE + BASE / 8 + 1024, BASE / 4], workers: 2, express: Some(Variant::best()) };
     let mut node = Node::new(&size, Vec::new())?;
     let way = || ways::out(2, Sizes::Smallest, Tunnel::Udp, false);
     let mut lanes = Vec::new();

@@ -16,7 +16,7 @@ use crate::agent::FlowLog;
 use crate::config::Config;
 use crate::control::thread::ControlThread;
 use crate::control::{Control, Limits, Settings};
-use crate::datapath::{Datapath, DatapathConfig, EventQueue, WorkerCounters};
+use crate::datapath::{Datapath, DatapathConfig, EventQueue, Variant, WorkerCounters};
 use crate::port::{Allowed, Dpdk, DpdkPorts, Pool};
 use crate::services::{ServiceCounters, Services, ServicesThread, of_this_node};
 use crate::worker::{Ageing, AgeingThread, Clock, Crew, Parts};
@@ -80,10 +80,12 @@ impl Process {
             .context("the services thread cannot be started")?;
         let log = FlowLog::new(control.handle().clone());
 
+        let variant = Variant::best();
+        tracing::info!(variant = variant.name(), "short way for common packets");
         let mut parts = Vec::with_capacity(places.len());
         for ((id, seen), tables) in (0_u8..).map(WorkerId).zip(&seen).zip(readers) {
             let slots = flows.worker(id).context("no sessions for a worker")?;
-            let settings = DatapathConfig { worker: id, seed, express: true };
+            let settings = DatapathConfig { worker: id, seed, express: Some(variant) };
             let (counters, events) = (Arc::clone(&seen.counters), Arc::clone(&seen.events));
             let part = Parts {
                 id,

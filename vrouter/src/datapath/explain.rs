@@ -218,7 +218,7 @@ fn new_datapath(cx: &Context<'_>, seed: u64) -> Option<Datapath<MemoryBuf>> {
     let counters = Arc::new(WorkerCounters::default());
     let events = Arc::new(EventQueue::new(4, 4));
     let slots = cx.flows.worker(WorkerId(0))?;
-    let config = DatapathConfig { worker: NOBODY, seed, express: false };
+    let config = DatapathConfig { worker: NOBODY, seed, express: None };
     Some(Datapath::new(&config, slots, counters, events))
 }
 

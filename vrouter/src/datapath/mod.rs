@@ -8,6 +8,7 @@ mod classify;
 mod counters;
 mod cut;
 mod decide;
+mod dispatch;
 mod event;
 mod explain;
 mod express;
@@ -39,6 +40,7 @@ use sync::{Boundaries, Observation};
 
 pub use burst::{BURST, Bits, Burst, Leaf, Origin, Slot, Verdict};
 pub use counters::{Accounting, WorkerCounters};
+pub use dispatch::Variant;
 pub use event::{DropSample, Event, EventQueue, PuntClass, SAMPLE_BYTES};
 pub use explain::{Explanation, Step, explain};
 pub use memory::{Memory, MemoryOf};
@@ -77,9 +79,9 @@ pub struct DatapathConfig {
     pub worker: WorkerId,
     /// Keys the flow and entropy hashes; from the system's random source unless a test fixes it.
     pub seed: u64,
-    /// Whether common packets of established sessions take the short way through the pipeline. The long way gives the
-    /// same answers.
-    pub express: bool,
+    /// For which CPU the short way was compiled that common packets of established sessions take through the pipeline;
+    /// `None`: they take the long way, which gives the same answers.
+    pub express: Option<Variant>,
 }
 
 /// A worker that does not exist, for explanations: what it counts goes nowhere, and it takes nothing that others lack

@@ -18,8 +18,8 @@ impl<B: PacketBuf> Datapath<B> {
         ports: &mut P,
     ) {
         self.admit(cx, arrival, frames);
-        if let Some(interface) = cx.tables.interface(arrival) {
-            self.express(cx, interface);
+        if let (Some(variant), Some(interface)) = (self.express.variant, cx.tables.interface(arrival)) {
+            self.express_on(variant, cx, interface);
         }
 
         // Whatever is left: packets without a session, or about which something has to be found out.

@@ -10,7 +10,7 @@ use packet::{InterfaceId, PortId};
 use super::memory::{Memory, MemoryPool, Wire};
 use super::*;
 use crate::control::{Control, MemoryPorts, Owner, Settings};
-use crate::datapath::{DatapathConfig, EventQueue};
+use crate::datapath::{DatapathConfig, EventQueue, Variant};
 
 /// Nobody wants to hear of sessions that end.
 struct Unheard;
@@ -50,7 +50,7 @@ impl World {
         let counters = Arc::new(WorkerCounters::default());
         let events = Arc::new(EventQueue::new(16, 16));
         let id = WorkerId(0);
-        let config = DatapathConfig { worker: id, seed: 1, express: true };
+        let config = DatapathConfig { worker: id, seed: 1, express: Some(Variant::best()) };
         let datapath = Datapath::new(&config, flows.worker(id).unwrap(), Arc::clone(&counters), events);
         let mailbox = Arc::new(Mailbox::new());
         let worker = Worker::new(Parts {

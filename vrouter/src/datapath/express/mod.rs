@@ -15,15 +15,15 @@ use packet::PacketBuf;
 use packet::common::{Common, Ipv4, Ipv6};
 
 use super::burst::BURST;
-use super::{Context, Datapath};
+use super::{Context, Datapath, Variant};
 use crate::tables::{Interface, Role};
 use arrive::{FromFabric, FromWorkload};
 
 /// What the stage hands on to the end of the pipeline.
 #[derive(Debug)]
 pub(super) struct Express {
-    /// Whether it is used at all; an explanation looks at every stage.
-    enabled: bool,
+    /// As compiled for this CPU; `None` if it is not used at all: an explanation looks at every stage.
+    pub(super) variant: Option<Variant>,
     /// Whether most packets out of tunnels were IPv6 of late: those of the other family are opened twice.
     v6_first: bool,
     /// Bit i: packet i is finished and waits for its turn to leave.
@@ -33,8 +33,8 @@ pub(super) struct Express {
 }
 
 impl Express {
-    pub(super) const fn new(enabled: bool) -> Self {
-        Self { enabled, v6_first: false, done: 0, output: [0; BURST] }
+    pub(super) const fn new(variant: Option<Variant>) -> Self {
+        Self { variant, v6_first: false, done: 0, output: [0; BURST] }
     }
 }
 
@@ -64,11 +64,8 @@ impl Lane {
 
 impl<B: PacketBuf> Datapath<B> {
     /// Sees to the common packets of a burst.
-    #[inline]
+    #[inline(always)]
     pub(super) fn express(&mut self, cx: &Context<'_>, arrival: &Interface) {
-        if !self.express.enabled {
-            return;
-        }
         match arrival.role {
             Role::Virtual if arrival.needs_flow() => {
                 let scope = Scope::from_workload(arrival.id);
