@@ -30,10 +30,6 @@ const REFUSED: u8 = 5;
 const LONGEST: usize = 65_535;
 const UDP_AND_IPV4: usize = 28;
 const UDP_AND_IPV6: usize = 48;
-const TCP_FIN: u8 = 1;
-const TCP_SYN: u8 = 2;
-const TCP_RST: u8 = 4;
-const TCP_ACK: u8 = 16;
 
 /// Who asked, and where the answer has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +93,8 @@ impl Dns {
     ) -> Result<(Outcome, Vec<u8>), Outcome> {
         let link = Link::from(row);
         if received.meta.protocol == ip::TCP {
-            return reset(&link, received);
+            let reset = link.reset(received).ok_or(Outcome::DnsMalformed)?;
+            return Ok((Outcome::DnsTcpRefused, reset));
         }
         let message = received.datagram();
         question(message).filter(|_| message[2] & 0x80 == 0).ok_or(Outcome::DnsMalformed)?;
@@ -307,26 +304,4 @@ fn refusal(link: &Link, asker: &Asker, message: &[u8], code: u8) -> Vec<u8> {
     answer[3] = 0x80 | code;
     answer[6..HEADER].fill(0);
     link.udp(asker.service, asker.client, &answer)
-}
-
-/// The reset that answers a TCP segment (RFC 9293 §3.5.2).
-fn reset(link: &Link, received: &Received<'_>) -> Result<(Outcome, Vec<u8>), Outcome> {
-    let segment = received.transport();
-    let header: &[u8; 20] = segment.first_chunk().ok_or(Outcome::DnsMalformed)?;
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let flags = header[13];
-    if flags & TCP_RST != 0 {
-        return Err(Outcome::DnsMalformed);
-    }
-    let (sequence, acknowledges) = if flags & TCP_ACK != 0 {
-        (number(8), None)
-    } else {
-        let payload = segment.len().saturating_sub(usize::from(header[12] >> 4) * 4);
-        let length = u32::try_from(payload).unwrap_or(0)
-            + u32::from(flags & TCP_SYN != 0)
-            + u32::from(flags & TCP_FIN != 0);
-        (0, Some(number(4).wrapping_add(length)))
-    };
-    let frame = link.reset(received.destination(), received.source(), sequence, acknowledges);
-    Ok((Outcome::DnsTcpRefused, frame))
 }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::PacketBuilder;
-use packet::{Facts, Meta, parse};
+use packet::encap::{EthernetHeader, push_ethernet};
+use packet::{Facts, MemoryBuf, Meta, PacketBuf, parse};
 
 use crate::tables::Interface;
 
@@ -48,11 +49,6 @@ impl<'f> Received<'f> {
     pub(super) fn datagram(&self) -> &'f [u8] {
         let l4 = usize::from(self.meta.l4);
         self.frame.get(l4 + UDP_HEADER..usize::from(self.meta.end)).unwrap_or_default()
-    }
-
-    /// The transport header and what follows.
-    pub(super) fn transport(&self) -> &'f [u8] {
-        self.frame.get(usize::from(self.meta.l4)..usize::from(self.meta.end)).unwrap_or_default()
     }
 }
 
@@ -107,21 +103,13 @@ impl Link {
         written(builder.write(&mut frame, body).is_ok(), frame)
     }
 
-    /// A TCP reset; acknowledging something only if `acknowledges` says what.
-    pub(super) fn reset(
-        &self,
-        from: SocketAddr,
-        to: SocketAddr,
-        sequence: u32,
-        acknowledges: Option<u32>,
-    ) -> Vec<u8> {
-        let Some(builder) = self.network(from.ip(), to.ip(), HOPS) else { return Vec::new() };
-        let mut builder = builder.tcp(from.port(), to.port(), sequence, 0).rst();
-        if let Some(number) = acknowledges {
-            builder = builder.ack(number);
-        }
-        let mut frame = Vec::with_capacity(builder.size(0));
-        written(builder.write(&mut frame, &[]).is_ok(), frame)
+    /// The reset that answers a TCP segment; nothing for what none is due to.
+    pub(super) fn reset(&self, received: &Received<'_>) -> Option<Vec<u8>> {
+        let mut buf = MemoryBuf::new(received.frame);
+        let reset = packet::tcp_reset(&mut buf, &received.meta).ok()?;
+        let header = EthernetHeader { destination: self.workload, source: self.gateway, vlan: None };
+        push_ethernet(&mut buf, &header, reset.ether_type).ok()?;
+        Some(buf.data().to_vec())
     }
 
     fn network(
