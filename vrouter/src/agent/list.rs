@@ -48,7 +48,8 @@ pub(super) async fn objects(
                 tokio::task::spawn_blocking(move || send(&snapshot, &filter_now, after, &sender_now)).await;
             match sent {
                 Ok(Sent::Until(cursor)) => after = Some(cursor),
-                Ok(Sent::All) | Err(_) => return,
+                Ok(Sent::All) => return,
+                Err(error) => return drop(sender.send(Err(Status::internal(error.to_string()))).await),
             }
             snapshot = match control.snapshot(filter.kind()).await {
                 Ok(snapshot) => snapshot,
