@@ -176,8 +176,9 @@ fn run<N: Narrate>(
             fip.outside_port(original.protocol, original.src_port).unwrap_or(original.src_port);
     }
 
-    // The gateway of its own subnet is the vRouter itself.
+    // The gateway of its own subnet is the vRouter itself, but for services under its address.
     if let Some(sender) = sender
+        && service.is_none()
         && sender.gateways(original.v6).contains(&original.dst)
     {
         decision.receive = true;

@@ -179,3 +179,13 @@ fn the_policies_of_its_own_network_say_whether_a_workload_may_call_a_link_local_
     assert_eq!(send(&mut node, 2, &[call]), []);
     assert_eq!(drops(&node, "policy_denied"), 1);
 }
+
+#[test]
+fn a_link_local_service_may_have_the_gateways_address() {
+    let mut node = start(&SERVICE.replace("169.254.169.254", "10.1.1.1"));
+    let left = send(&mut node, 2, &[udp(2, A, [10, 1, 1, 1], (4000, 80))]);
+    let [(out, frame)] = &left[..] else { panic!("{left:?}") };
+    assert_eq!((*out, ends(frame).1, ends(frame).3), (InterfaceId(FABRIC), [10, 1, 0, 1], 8775));
+    assert_eq!(send(&mut node, 2, &[udp(2, A, [10, 1, 1, 1], (4000, 81))]), []);
+    assert_eq!(node.accounting().punted, 1, "its other ports are the gateway's own");
+}
