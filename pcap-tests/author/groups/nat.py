@@ -245,6 +245,23 @@ for f in (4, 6):
         c.mutant(put=[changed(address, port_maps=[{"protocol": 6, "port": 8888, "to_port": 81}])])
 
 
+@case([1])
+def one_port_by_two_addresses(c):
+    """A client calls two floating IPs of one workload from one port: the second session would have the first one's replies
+    and is refused by name; from another port it is a session like any other."""
+    vm, gateway, _ = scene(c)
+    second = floating(c, vm, number=2, address=FIP_B[4])
+    packet = udp(OUTSIDE[4], FIP[4], ttl=60)
+    c.send(c.fabric, gateway.to_node(packet, 47))
+    c.expect(vm, rewrite(packet, dst=VM[4]))
+    c.send(c.fabric, gateway.to_node(rewrite(packet, dst=FIP_B[4]), 47))
+    c.dropped("flow_collision")
+    packet = rewrite(packet, dst=FIP_B[4], sport=40001)
+    c.send(c.fabric, gateway.to_node(packet, 47))
+    c.expect(vm, rewrite(packet, dst=VM[4]))
+    c.mutant(delete=[second])
+
+
 @case()
 def port_map_range(c):
     """Ports 8000 to 8009 are 9000 to 9009 of the workload; 7999 and 8010 are nothing; the answer comes from 8009."""
