@@ -80,6 +80,8 @@ pub(crate) fn devargs(device: &Device, number: u32) -> Result<DevArgs, DeviceErr
             set("iface", socket);
             set("queues", &queues.to_string());
             set("client", flag(!server));
+            // A guest may leave the segmentation of TCP to us.
+            set("tso", "1");
             "net_vhost"
         }
         DeviceKind::VirtioUser { socket, server } => {
@@ -164,7 +166,7 @@ mod tests {
         let socket = || "/run/v".to_owned();
         assert_eq!(
             line(DeviceKind::VhostUser { socket: socket(), server: false }, 2),
-            "vdev:net_vhost3,iface=/run/v,queues=2,client=1"
+            "vdev:net_vhost3,iface=/run/v,queues=2,client=1,tso=1"
         );
         assert_eq!(
             line(DeviceKind::VirtioUser { socket: socket(), server: true }, 2),

@@ -82,7 +82,8 @@ pub enum DeviceKind {
         /// Shared secret, at most 23 bytes; empty for none.
         secret: String,
     },
-    /// The host's side of a virtual machine's (or container's) virtio device.
+    /// The host's side of a virtual machine's (or container's) virtio device. The guest may leave checksums and the
+    /// segmentation of TCP to it: [`PacketBuf::segment_size`](packet::PacketBuf::segment_size).
     VhostUser {
         /// Path of the UNIX socket.
         socket: String,

@@ -8,9 +8,9 @@
 //!
 //! Safe code that uses this crate cannot make it misbehave. Each `unsafe` block rests on one of these:
 //!
-//! 1. **One owner.** A live [`Mbuf`] is the only owner of its buffer, which is one segment with a
-//!    reference count of one: `RxQueue::receive` joins or frees chains, and no device that
-//!    [`Eal::attach`] makes delivers shared buffers. `TxQueue::send` gives up exactly the packets that
+//! 1. **One owner.** A live [`Mbuf`] is the only owner of its buffer, which has a reference
+//!    count of one, as has each further buffer of a chain; no device that [`Eal::attach`] makes delivers shared
+//!    buffers. Chains come out of `RxQueue::receive` only, and nothing ever changes what they are chained to. `TxQueue::send` gives up exactly the packets that
 //!    the driver took.
 //! 2. **Pools outlive packets.** A mempool lives as long as the EAL. The EAL is shut down only when every
 //!    handle to it is gone ([`Mempool`], [`Port`], queue, [`Memory`], registered thread: each keeps it

@@ -22,7 +22,8 @@ const TX_CHECKSUMS: u64 = sys::RTE_MBUF_F_TX_L4_MASK
 
 /// A packet: the one owner of a buffer of a [`Mempool`](crate::Mempool). Dropping it gives the buffer back.
 ///
-/// It is always one contiguous segment.
+/// It is one contiguous segment, unless it is not whole ([`PacketBuf::is_whole`]): then it is as a device received it,
+/// only to be read by its parts, or to be dropped.
 #[repr(transparent)]
 pub struct Mbuf(NonNull<sys::rte_mbuf>);
 
@@ -61,8 +62,7 @@ impl Mbuf {
     ///
     /// # Safety
     /// `raw` is an allocated mbuf that nobody else owns, with one reference (charter 1); `data_off` and
-    /// `data_len` are inside the buffer. It may be a chain if [`Self::join_segments`] is called before
-    /// anything else.
+    /// `data_len` are inside the buffer, and so for each buffer of a chain.
     #[inline]
     pub(crate) unsafe fn from_raw(raw: NonNull<sys::rte_mbuf>) -> Self {
         Self(raw)
@@ -80,10 +80,16 @@ impl Mbuf {
         unsafe { self.0.as_mut() }
     }
 
-    /// Whether it is more than one segment; only while it is being received.
+    /// Whether it is more than one segment; only when it has just been received.
     #[inline]
     pub(crate) fn is_chain(&self) -> bool {
         self.raw().nb_segs != 1
+    }
+
+    /// Whether a peer left its segmentation to the device.
+    #[inline]
+    fn is_super_frame(&self) -> bool {
+        self.raw().ol_flags & u64::from(sys::RTE_MBUF_F_RX_LRO) != 0
     }
 
     /// Copies a chain into its first segment; `false` if that has no room.
@@ -275,6 +281,36 @@ impl PacketBuf for Mbuf {
         };
         let raw = self.raw_mut();
         raw.ol_flags = (raw.ol_flags & !(RX_L4 | TX_CHECKSUMS)) | flags;
+    }
+
+    #[inline]
+    fn is_whole(&self) -> bool {
+        !self.is_chain() && !self.is_super_frame()
+    }
+
+    #[inline]
+    fn segment_size(&self) -> u16 {
+        if !self.is_super_frame() {
+            return 0;
+        }
+        // SAFETY: charter 1; an aligned u64 of the mbuf, at the offset that the build checked.
+        let offload =
+            unsafe { self.0.cast::<u8>().add(sys::SHIM_MBUF_TX_OFFLOAD as usize).cast::<u64>().read() };
+        (offload >> sys::RTE_MBUF_TSO_SEGSZ_OFS) as u16
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut next = Some(self.raw());
+        std::iter::from_fn(move || {
+            let part = next?;
+            // SAFETY: charter 1: what `next` leads to belongs to this packet, which is borrowed, and
+            // [data_off, data_off + data_len) is inside its buffer.
+            unsafe {
+                next = part.next.as_ref();
+                let start = part.buf_addr.cast::<u8>().add(usize::from(part.data_off));
+                Some(slice::from_raw_parts(start, usize::from(part.data_len)))
+            }
+        })
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use dpdk_sys as sys;
+use packet::PacketBuf;
 
 use crate::mbuf::Burst;
 use crate::port::Shared;
@@ -19,7 +20,7 @@ type OneThread = PhantomData<Cell<()>>;
 pub struct RxQueue {
     port: u16,
     queue: u16,
-    oversize: u64,
+    whole: bool,
     loopback: Option<Loopback>,
     // Keeps the port started (charter 4).
     shared: Arc<Shared>,
@@ -39,7 +40,7 @@ pub struct TxQueue {
 impl RxQueue {
     pub(crate) fn new(shared: &Arc<Shared>, queue: u16, loopback: Option<Loopback>) -> Self {
         let (port, shared) = (shared.id(), Arc::clone(shared));
-        Self { port, queue, oversize: 0, loopback, shared, one_thread: PhantomData }
+        Self { port, queue, whole: true, loopback, shared, one_thread: PhantomData }
     }
 
     /// The port's number.
@@ -79,26 +80,29 @@ impl RxQueue {
             count
         };
         let new = burst.get(start..).unwrap_or_default();
-        if new.iter().fold(false, |any, packet| any | packet.is_chain()) {
-            return self.join_chains(burst, start);
+        self.whole = new.iter().fold(true, |all, packet| all & packet.is_whole());
+        if !self.whole {
+            self.whole = join_chains(burst, start);
         }
         received
     }
 
-    /// Packets that this queue had to free because they did not fit into one buffer.
+    /// Whether all packets that came with the last [`Self::receive`] are whole. Others are super-frames, or longer than
+    /// one buffer ([`PacketBuf::is_whole`]).
     #[must_use]
-    pub fn oversize(&self) -> u64 {
-        self.oversize
+    pub fn received_whole(&self) -> bool {
+        self.whole
     }
+}
 
-    /// Keeps charter 1: what cannot be made one segment is freed and counted.
-    #[cold]
-    fn join_chains(&mut self, burst: &mut Burst, start: usize) -> usize {
-        let before = burst.len();
-        burst.retain(|packet| !packet.is_chain() || packet.join_segments());
-        self.oversize += (before - burst.len()) as u64;
-        burst.len() - start
+/// Makes one segment of each chain that is no super-frame and fits into its first; whether all are whole then.
+#[cold]
+fn join_chains(burst: &mut Burst, start: usize) -> bool {
+    let mut whole = true;
+    for packet in burst.iter_mut().skip(start) {
+        whole &= packet.is_whole() || (packet.segment_size() == 0 && packet.join_segments());
     }
+    whole
 }
 
 impl TxQueue {

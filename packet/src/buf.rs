@@ -72,10 +72,20 @@ pub trait PacketBuf {
     /// there are not so many, if the frame is shorter than `end`, or if `front` is more than `N`.
     #[must_use]
     fn reframe<const N: usize>(&mut self, at: usize, end: usize, front: usize) -> Option<&mut [u8; N]>;
-    /// Whether the frame is in one piece, as everything here expects it to be.
+    /// Whether the frame is one packet in one piece, as everything here expects it to be. One that is not is only read
+    /// by its [`Self::parts`] and given back: see [`crate::segment`].
     #[inline]
     fn is_whole(&self) -> bool {
         true
+    }
+    /// Bytes of TCP payload for each packet that a super-frame is to be cut into; 0 for any other frame.
+    #[inline]
+    fn segment_size(&self) -> u16 {
+        0
+    }
+    /// The whole frame, in the pieces of memory that it lies in.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.data())
     }
     /// Asks the cache for the first bytes of the frame, as far as headers reach.
     #[inline]
@@ -89,6 +99,8 @@ pub struct MemoryBuf {
     start: usize,
     end: usize,
     l4: L4Checksum,
+    /// Of a super-frame: what its sender wants it cut into, and where its first part ends.
+    segments: Option<(u16, usize)>,
 }
 
 impl MemoryBuf {
@@ -98,7 +110,14 @@ impl MemoryBuf {
         let (start, end) = (headroom, headroom + frame.len());
         let mut memory = vec![0; end + tailroom];
         memory[start..end].copy_from_slice(frame);
-        Self { memory, start, end, l4: L4Checksum::Unknown }
+        Self { memory, start, end, l4: L4Checksum::Unknown, segments: None }
+    }
+
+    /// A super-frame to be cut into segments of `size` bytes of payload, whose bytes lie in a first part of `first` bytes
+    /// and in others of `first` bytes each.
+    #[must_use]
+    pub fn super_frame(frame: &[u8], size: u16, first: usize) -> Self {
+        Self { segments: Some((size, first.max(1))), ..Self::with_tailroom(frame, 0) }
     }
 
     /// A copy of `frame` with [`HEADROOM`] in front and `tailroom` bytes behind it.
@@ -118,6 +137,15 @@ impl PacketBuf for MemoryBuf {
     #[inline]
     fn data(&self) -> &[u8] {
         &self.memory[self.start..self.end]
+    }
+    fn is_whole(&self) -> bool {
+        self.segments.is_none()
+    }
+    fn segment_size(&self) -> u16 {
+        self.segments.map_or(0, |(size, _)| size)
+    }
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.data().chunks(self.segments.map_or(usize::MAX, |(_, part)| part))
     }
     #[inline]
     fn data_mut(&mut self) -> &mut [u8] {

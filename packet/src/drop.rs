@@ -14,7 +14,8 @@ crate::named_enum! {
     InvalidL4            "invalid_l4"             "The transport header is impossible (TCP data offset, UDP length)."
     UnsupportedEtherType "unsupported_ethertype"  "The frame carries neither IPv4, IPv6 nor ARP."
     UnsupportedVlan      "unsupported_vlan"       "A VLAN tag that no interface takes."
-    MultiSegment         "multi_segment"          "The frame is longer than one buffer of the mempool."
+    MultiSegment         "multi_segment"          "The frame is longer than one buffer of the mempool (memory.frame)."
+    SuperFrame           "super_frame"            "A frame for the device to cut into segments that cannot be cut: no TCP, no sensible segment size, or a header that is not all there."
     // classify
     InterfaceUnknown     "interface_unknown"      "No interface stands behind the port."
     InterfaceDown        "interface_down"         "The interface is administratively down or being removed."

@@ -27,6 +27,7 @@ pub mod protocol;
 mod quoted;
 mod reset;
 pub mod rewrite;
+pub mod segment;
 mod wide;
 
 pub use buf::{L4Checksum, MemoryBuf, PacketBuf};

@@ -68,6 +68,10 @@ pub mod tcp {
     pub const SYN: u8 = 0x02;
     /// Reset.
     pub const RST: u8 = 0x04;
+    /// What was sent so far is to be handed to the reader.
+    pub const PSH: u8 = 0x08;
     /// The acknowledgement number means something.
     pub const ACK: u8 = 0x10;
+    /// The congestion window was reduced (RFC 3168 §6.1.2).
+    pub const CWR: u8 = 0x80;
 }

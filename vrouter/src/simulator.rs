@@ -181,7 +181,11 @@ impl Simulator {
             frames.into_iter().take(BURST).map(|frame| pool.lend(frame)).collect();
         let tables = self.reader.refresh();
         let cx = Context { tables, flows: &self.flows, now: self.now };
-        self.datapath.run(&cx, interface, &mut burst, &mut self.wire);
+        if burst.iter().all(PacketBuf::is_whole) {
+            self.datapath.run(&cx, interface, &mut burst, &mut self.wire);
+        } else {
+            self.datapath.run_super_frames(&cx, interface, &mut burst, &mut self.wire);
+        }
         self.housekeeping();
     }
 

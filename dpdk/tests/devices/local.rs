@@ -131,7 +131,7 @@ fn receiving_appends_and_stops_at_a_full_burst() {
     assert_eq!(queues.rx[0].receive(&mut received), 0, "no room");
     received.clear();
     assert_eq!(queues.rx[0].receive(&mut received), 37);
-    assert_eq!(queues.rx[0].oversize(), 0);
+    assert!(queues.rx[0].received_whole());
 }
 
 #[test]
@@ -276,4 +276,27 @@ fn devices_come_and_go_a_hundred_times_while_others_forward() {
         assert_eq!(pool.in_use(), 0, "round {round}");
     }
     assert!(ids.len() < 20, "numbers are used again: {ids:?}");
+}
+
+#[test]
+fn a_frame_longer_than_a_buffer_comes_in_parts_and_the_burst_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("in.pcap");
+    let frames = [frame(0, 60), frame(1, 5000), frame(2, 62)];
+    write_pcap(&input, &frames);
+    let pool = pool(100);
+    let (port, mut queues) = start(&pcap(Some(&input), None, false), &pool);
+    let mut received = Burst::new();
+    let mut whole = true;
+    while queues.rx[0].receive(&mut received) > 0 {
+        whole &= queues.rx[0].received_whole();
+    }
+    assert!(!whole);
+    assert_eq!(received.iter().map(PacketBuf::is_whole).collect::<Vec<_>>(), [true, false, true]);
+    for (packet, frame) in received.iter().zip(&frames) {
+        assert_eq!(packet.parts().flatten().copied().collect::<Vec<_>>(), *frame);
+        assert_eq!(packet.segment_size(), 0, "nobody asks to cut it");
+    }
+    drop((received, queues, port));
+    assert_eq!(pool.in_use(), 0, "all parts go back");
 }

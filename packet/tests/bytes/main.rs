@@ -13,5 +13,6 @@ mod neighbours;
 mod parsing;
 mod path_mtu;
 mod rewriting;
+mod segmenting;
 mod support;
 mod tunnels;

@@ -26,6 +26,7 @@ mod pipeline;
 mod reassembly;
 mod receive;
 mod rules;
+mod segment;
 mod source_nat;
 mod transmit;
 mod walk;

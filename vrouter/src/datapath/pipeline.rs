@@ -9,7 +9,7 @@ use crate::tables::Role;
 
 impl<B: PacketBuf> Datapath<B> {
     /// One burst from one interface, start to finish. Afterwards `frames` is empty: every packet has
-    /// ended in exactly one way.
+    /// ended in exactly one way. All of them are whole; others go through [`Self::run_super_frames`].
     pub fn run<P: Ports<B>>(
         &mut self,
         cx: &Context<'_>,
@@ -18,6 +18,17 @@ impl<B: PacketBuf> Datapath<B> {
         ports: &mut P,
     ) {
         self.admit(cx, arrival, frames);
+        self.run_admitted(cx, arrival, ports);
+    }
+
+    /// What is in the burst, start to finish.
+    #[inline(always)]
+    pub(super) fn run_admitted<P: Ports<B>>(
+        &mut self,
+        cx: &Context<'_>,
+        arrival: InterfaceId,
+        ports: &mut P,
+    ) {
         if let (Some(variant), Some(interface)) = (self.express.variant, cx.tables.interface(arrival)) {
             self.express_on(variant, cx, interface);
         }
@@ -43,6 +54,13 @@ impl<B: PacketBuf> Datapath<B> {
 
     /// Takes the frames in and counts them.
     pub(super) fn admit(&mut self, cx: &Context<'_>, arrival: InterfaceId, frames: &mut ArrayVec<B, BURST>) {
+        let (count, bytes) = self.take_in(frames);
+        self.count_in(cx, arrival, count, bytes);
+    }
+
+    /// Takes the frames in: how many, and their bytes.
+    #[inline(always)]
+    pub(super) fn take_in(&mut self, frames: &mut ArrayVec<B, BURST>) -> (usize, u64) {
         let count = frames.len();
         let mut bytes = 0;
         for (i, frame) in frames.drain(..).enumerate() {
@@ -52,6 +70,12 @@ impl<B: PacketBuf> Datapath<B> {
         }
         self.burst.count = count;
         self.burst.live = self.burst.all();
+        (count, bytes)
+    }
+
+    /// Counts what was received.
+    #[inline(always)]
+    pub(super) fn count_in(&self, cx: &Context<'_>, arrival: InterfaceId, count: usize, bytes: u64) {
         self.counters.received.add(count as u64);
         self.counters.bursts.add(u64::from(count > 0));
         if let Some(interface) = cx.tables.interface(arrival) {
@@ -78,12 +102,7 @@ impl<B: PacketBuf> Datapath<B> {
         }
         for i in self.burst.live() {
             let Some(buf) = &self.burst.bufs[i] else { continue };
-            let parsed = if buf.is_whole() {
-                packet::parse::ethernet(buf.data())
-            } else {
-                Err(DropReason::MultiSegment)
-            };
-            match parsed {
+            match packet::parse::ethernet(buf.data()) {
                 Ok(meta) => self.burst.meta[i] = meta,
                 // Groups may be spoken to by who has no address yet: IGMP queries, MLD reports (RFC 3590).
                 Err(reason)

@@ -21,20 +21,29 @@ impl Io for Dpdk {
     type Pool = Pool;
 }
 
+/// What a device does about checksums that a sender has left to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftChecksums {
+    /// It completes them, or never sees any.
+    Completed,
+    /// It says which they are.
+    Named,
+    /// It hands the packets over and does not say which they are: a packet socket keeps that to itself.
+    Silent,
+}
+
 /// A receive queue.
 #[derive(Debug)]
 pub struct Receiver {
     queue: RxQueue,
-    /// The device hands over what a kernel sent to it with checksums left to the device, and does not say which: a
-    /// packet socket keeps that to itself.
-    completes: bool,
+    left: LeftChecksums,
 }
 
 impl Receiver {
-    /// A queue of a device that completes checksums, or says where it did not; or of one that does neither.
+    /// A queue of a device that treats checksums so.
     #[must_use]
-    pub const fn new(queue: RxQueue, silent: bool) -> Self {
-        Self { queue, completes: silent }
+    pub const fn new(queue: RxQueue, left: LeftChecksums) -> Self {
+        Self { queue, left }
     }
 
     /// The queue's number.
@@ -46,18 +55,25 @@ impl Receiver {
 
 impl Receive<Mbuf> for Receiver {
     #[inline]
-    fn receive(&mut self, frames: &mut ArrayVec<Mbuf, BURST>) {
+    fn receive(&mut self, frames: &mut ArrayVec<Mbuf, BURST>) -> bool {
         self.queue.receive(frames);
-        if self.completes {
-            frames.iter_mut().for_each(complete);
+        match self.left {
+            LeftChecksums::Completed => {}
+            LeftChecksums::Named => {
+                let left = |frame: &&mut Mbuf| frame.l4_checksum() == L4Checksum::Partial && frame.is_whole();
+                frames.iter_mut().filter(left).for_each(complete);
+            }
+            LeftChecksums::Silent => frames.iter_mut().for_each(complete),
         }
+        self.queue.received_whole()
     }
 }
 
 /// Completes the checksum of a packet that was sent without.
 fn complete<B: PacketBuf>(frame: &mut B) {
     let Ok(meta) = parse::ethernet(frame.data()) else { return };
-    if checksum::is_partial(frame.data(), &meta) && checksum::complete(frame.data_mut(), &meta) {
+    let left = frame.l4_checksum() == L4Checksum::Partial || checksum::is_partial(frame.data(), &meta);
+    if left && checksum::complete(frame.data_mut(), &meta) {
         frame.set_l4_checksum(L4Checksum::Verified);
     }
 }

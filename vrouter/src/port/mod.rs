@@ -13,12 +13,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use agent_api::v1;
-use dpdk::{Device, DeviceKind, Eal, Mempool, Port, PortConfig, PortError, Queues};
+use dpdk::{Device, DeviceKind, Eal, Mempool, Offloads, Port, PortConfig, PortError, Queues};
 use packet::{InterfaceId, PortId};
 
 pub use assign::Assignments;
 pub use device::Allowed;
-pub use io::{Dpdk, Pool, Receiver};
+pub use io::{Dpdk, LeftChecksums, Pool, Receiver};
 
 use crate::control::{AttachedPort, Link, PortRequest, Ports};
 use crate::worker::{Command, Handoff, Input, Mailbox, Output};
@@ -66,7 +66,8 @@ impl DpdkPorts {
     fn open(&self, request: &PortRequest<'_>) -> Result<(Port, Queues, AttachedPort), String> {
         let device = device::device(request.device, &self.allowed)?;
         let mut port = self.eal.attach(&device).map_err(|error| error.to_string())?;
-        let config = PortConfig { mtu: Some(request.mtu), ..PortConfig::default() };
+        let offloads = offloads(&device);
+        let config = PortConfig { mtu: Some(request.mtu), offloads, ..PortConfig::default() };
         port.configure(&config, &self.pool).map_err(explain)?;
         if let Some(mac) = request.mac {
             set_mac(&mut port, mac)?;
@@ -82,7 +83,7 @@ impl DpdkPorts {
         id: PortId,
         interface: InterfaceId,
         queues: Queues,
-        silent: bool,
+        left: LeftChecksums,
     ) -> (Vec<usize>, Vec<(usize, bool)>) {
         let receivers = assign::receivers(queues.rx.len(), &mut self.load);
         let senders = assign::senders(queues.tx.len(), self.workers.len(), &receivers);
@@ -102,7 +103,7 @@ impl DpdkPorts {
             mailbox.ask(Command::AddOutput(id, output));
         }
         for (rx, &worker) in queues.rx.into_iter().zip(&receivers) {
-            let rx = Receiver::new(rx, silent);
+            let rx = Receiver::new(rx, left);
             let queue = rx.number();
             if let Some(mailbox) = self.workers.get(worker) {
                 mailbox.ask(Command::AddInput(Input { port: id, queue, interface, rx }));
@@ -156,7 +157,7 @@ impl Ports for DpdkPorts {
             "port attached"
         );
         let (receivers, senders) =
-            self.hand_out(attached.port, request.interface, queues, is_silent(port.device()));
+            self.hand_out(attached.port, request.interface, queues, left_checksums(port.device()));
         self.assignments.add(attached.port, request.interface, &receivers);
         self.ports.insert(attached.port, Attached { port, receivers, senders });
         Ok(attached)
@@ -249,10 +250,22 @@ fn is_real(device: &Device) -> bool {
     )
 }
 
-/// Whether a device hands over packets with checksums that somebody left to it, and does not say so. Others complete
-/// them (tap, vhost-user) or never see any.
-const fn is_silent(device: &Device) -> bool {
-    matches!(device.kind, DeviceKind::AfPacket { .. })
+/// What comes of checksums that somebody left to the device.
+const fn left_checksums(device: &Device) -> LeftChecksums {
+    match device.kind {
+        DeviceKind::AfPacket { .. } => LeftChecksums::Silent,
+        DeviceKind::VhostUser { .. } => LeftChecksums::Named,
+        _ => LeftChecksums::Completed,
+    }
+}
+
+/// What the driver is asked to leave to us: that of vhost-user would complete the checksum of a super-frame that is cut
+/// afterwards.
+const fn offloads(device: &Device) -> Offloads {
+    match left_checksums(device) {
+        LeftChecksums::Named => Offloads::RX_L4_CHECKSUM,
+        LeftChecksums::Completed | LeftChecksums::Silent => Offloads::empty(),
+    }
 }
 
 fn set_mac(port: &mut Port, mac: [u8; 6]) -> Result<(), String> {

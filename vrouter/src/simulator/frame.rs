@@ -39,6 +39,15 @@ impl PacketBuf for Frame {
     fn data(&self) -> &[u8] {
         self.memory.data()
     }
+    fn is_whole(&self) -> bool {
+        self.memory.is_whole()
+    }
+    fn segment_size(&self) -> u16 {
+        self.memory.segment_size()
+    }
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.memory.parts()
+    }
     fn data_mut(&mut self) -> &mut [u8] {
         self.memory.data_mut()
     }

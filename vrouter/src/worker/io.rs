@@ -9,8 +9,8 @@ use crate::datapath::BURST;
 
 /// A receive queue, used by one worker at a time.
 pub trait Receive<B>: Debug + Send {
-    /// Appends what has arrived, as far as there is room.
-    fn receive(&mut self, frames: &mut ArrayVec<B, BURST>);
+    /// Appends what has arrived, as far as there is room. Whether all of that is whole ([`PacketBuf::is_whole`]).
+    fn receive(&mut self, frames: &mut ArrayVec<B, BURST>) -> bool;
 }
 
 /// A transmit queue, used by one worker at a time.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrayvec::ArrayVec;
-use packet::buf::MemoryBuf;
+use packet::{MemoryBuf, PacketBuf};
 
 use super::io::{Allocate, Io, Receive, Transmit};
 use crate::datapath::BURST;
@@ -46,10 +46,11 @@ impl Wire {
 }
 
 impl Receive<MemoryBuf> for Wire {
-    fn receive(&mut self, frames: &mut ArrayVec<MemoryBuf, BURST>) {
+    fn receive(&mut self, frames: &mut ArrayVec<MemoryBuf, BURST>) -> bool {
         let mut waiting = self.frames.lock().unwrap();
         let count = waiting.len().min(frames.remaining_capacity());
         frames.extend(waiting.drain(..count));
+        frames.iter().all(PacketBuf::is_whole)
     }
 }
 

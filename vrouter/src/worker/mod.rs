@@ -162,11 +162,16 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             if known.is_none_or(|interface| interface.port != Some(input.port)) {
                 continue;
             }
-            io::Receive::receive(&mut input.rx, &mut self.frames);
-            if !self.frames.is_empty() {
-                self.datapath.run(&cx, input.interface, &mut self.frames, &mut self.outputs);
-                worked = true;
+            let whole = io::Receive::receive(&mut input.rx, &mut self.frames);
+            if self.frames.is_empty() {
+                continue;
             }
+            if whole {
+                self.datapath.run(&cx, input.interface, &mut self.frames, &mut self.outputs);
+            } else {
+                self.datapath.run_super_frames(&cx, input.interface, &mut self.frames, &mut self.outputs);
+            }
+            worked = true;
         }
         worked |= self.outputs.forward();
         let tables = self.tables.current();

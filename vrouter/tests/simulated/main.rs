@@ -15,6 +15,7 @@ mod rules;
 mod services;
 mod source_nat;
 mod sources;
+mod super_frames;
 
 use agent_api::v1::{Operation, operation};
 use agent_api::yaml;

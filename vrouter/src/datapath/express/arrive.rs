@@ -18,11 +18,10 @@ pub(super) trait Receive {
     fn receive<F: Wire, B: PacketBuf>(&mut self, buf: &B) -> Option<(Lane, WireKey<F::Addresses>)>;
 }
 
-/// Whether a frame is what nearly all are: a sender that left its checksum to the device is rare on a wire, and so is a
-/// chain of buffers.
+/// Whether a frame is what nearly all are: a sender that left its checksum to the device is rare on a wire.
 #[inline(always)]
 pub(super) fn is_plain<B: PacketBuf>(buf: &B) -> bool {
-    buf.is_whole() && buf.l4_checksum() != L4Checksum::Partial
+    buf.l4_checksum() != L4Checksum::Partial
 }
 
 /// Frames of a workload: from its own MAC and one of its first addresses.
