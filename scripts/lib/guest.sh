@@ -2,7 +2,7 @@
 # $WIRE (a capture file of what it receives and sends) and $KEPT (where what was fetched stays for the next time).
 # shellcheck shell=bash
 
-# What the guest needs of the kernel's modules: the tunnels, its network card, and what these stand on.
+# What the guests need of the kernel's modules: tunnels, network card, and what these stand on.
 guest_modules=(kernel/net/{core,ipv4,ipv6,mpls} kernel/drivers/net/{virtio_net,net_failover}.ko
     kernel/drivers/virtio kernel/lib kernel/crypto modules.order modules.builtin modules.builtin.modinfo)
 
@@ -34,9 +34,9 @@ fetch_guest() {
     printf '%s\n' "$kernel" >"$KEPT/complete"
 }
 
-# Makes $WORK/initramfs: busybox, this machine's ip, the modules of the tunnels, and lib/guest-init.
+# make_initramfs INIT: $WORK/initramfs with busybox, this machine's ip, the modules, and this init script.
 make_initramfs() {
-    local kernel busybox=$KEPT/root/bin/busybox tree=$WORK/guest library
+    local init=$1 kernel busybox=$KEPT/root/bin/busybox tree=$WORK/guest library
     kernel=$(cat "$KEPT/complete")
     mkdir -p "$tree"/{bin,sbin,proc,sys,dev,lib/modules}
     cp "$busybox" "$tree/bin/busybox"
@@ -47,28 +47,36 @@ make_initramfs() {
     done
     cp -r "$KEPT/modules" "$tree/lib/modules/$kernel"
     "$busybox" depmod -b "$tree" "$kernel"
-    cp "$ROOT/scripts/lib/guest-init" "$tree/init"
+    cp "$init" "$tree/init"
     (cd "$tree" && find . | "$busybox" cpio -o -H newc 2>/dev/null | gzip -1) >"$WORK/initramfs"
 }
 
-# start_guest NAME TAP OTHER: the guest's network cards are the other ends of the kernel's interfaces TAP and OTHER in
-# namespace NAME, and everything on the first cable is written into $WIRE. Sets $guest, its process; it talks into $WORK/console.
-start_guest() {
-    local unpacked=$KEPT/root program libraries
+# run_guest NAME WORDS OPTION...: in namespace NAME, with these words on the kernel's command line and these options of
+# QEMU. Sets $guest, its process; it talks into $WORK/console.
+run_guest() {
+    local name=$1 words=$2 unpacked=$KEPT/root program libraries
+    shift 2
     program=$(command -v qemu-system-x86_64 || echo "$unpacked/usr/bin/qemu-system-x86_64")
     libraries=$unpacked/usr/lib/x86_64-linux-gnu:$unpacked/lib/x86_64-linux-gnu
-    # No KVM: not every machine has it, and the guest has little to do. No vnet_hdr: nobody leaves checksums or
-    # segments to the card, so what is on this cable is what would be on a wire.
-    LD_LIBRARY_PATH=$libraries ip netns exec "$PREFIX$1" "$program" \
+    # No KVM: not every machine has it, and the guest has little to do.
+    LD_LIBRARY_PATH=$libraries ip netns exec "$PREFIX$name" "$program" \
         -L "$unpacked/usr/share/qemu" -L "$unpacked/usr/share/seabios" \
         -accel tcg -cpu max -m 256 -nodefaults -no-reboot -display none -serial "file:$WORK/console" \
-        -kernel "$KEPT/vmlinuz" -initrd "$WORK/initramfs" -append "console=ttyS0 quiet panic=1" \
+        -kernel "$KEPT/vmlinuz" -initrd "$WORK/initramfs" -append "console=ttyS0 quiet panic=1 $words" \
+        "$@" >"$WORK/qemu.log" 2>&1 &
+    guest=$!
+}
+
+# start_guest NAME TAP OTHER: the guest's network cards are the other ends of the kernel's interfaces TAP and OTHER in
+# namespace NAME, and everything on the first cable is written into $WIRE.
+start_guest() {
+    # No vnet_hdr: nobody leaves checksums or segments to the card, so what is on this cable is what would be on a wire.
+    run_guest "$1" "" \
         -netdev "tap,id=cable,ifname=$2,script=no,downscript=no,vnet_hdr=off" \
         -device virtio-net-pci,netdev=cable,mac=02:00:00:00:00:c2,romfile= \
         -netdev "tap,id=other,ifname=$3,script=no,downscript=no,vnet_hdr=off" \
         -device virtio-net-pci,netdev=other,mac=02:00:00:00:00:c3,romfile= \
-        -object "filter-dump,id=dump,netdev=cable,file=$WIRE" >"$WORK/qemu.log" 2>&1 &
-    guest=$!
+        -object "filter-dump,id=dump,netdev=cable,file=$WIRE"
 }
 
 # guest_says TEXT: waits until the guest has said so; fails early where the guest is no more.
