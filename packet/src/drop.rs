@@ -16,6 +16,8 @@ crate::named_enum! {
     UnsupportedVlan      "unsupported_vlan"       "A VLAN tag that no interface takes."
     MultiSegment         "multi_segment"          "The frame is longer than one buffer of the mempool (memory.frame)."
     SuperFrame           "super_frame"            "A frame for the device to cut into segments that cannot be cut: no TCP, no sensible segment size, or a header that is not all there."
+    // spread
+    SpreadFull           "spread_full"            "The worker that owns its flow while a hot queue is spread has no room for more."
     // classify
     InterfaceUnknown     "interface_unknown"      "No interface stands behind the port."
     InterfaceDown        "interface_down"         "The interface is administratively down or being removed."

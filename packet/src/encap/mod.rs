@@ -4,6 +4,7 @@
 //! the end, whether there is a VLAN tag or not. [`push`] copies a fixed 64 bytes (96 for the deep ones) over the
 //! headroom, patches what differs per packet at those constant places, and gives back what was too much.
 
+mod inner_flow;
 mod mpls_over_gre;
 mod mpls_over_udp;
 mod open;
@@ -13,6 +14,7 @@ mod push;
 mod template;
 mod vxlan;
 
+pub use inner_flow::{inner_flow, is_mpls_over_gre};
 pub use open::{Opened, marks_congestion, open};
 pub use path_mtu::TunnelTooBig;
 pub use pop::{Tunnel, begins_tunnel, ecn_decapsulate, pop};

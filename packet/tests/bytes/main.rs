@@ -8,6 +8,7 @@ mod checksums;
 mod common;
 mod damage;
 mod hashes;
+mod inner_flow;
 mod joining;
 mod neighbours;
 mod parsing;

@@ -144,5 +144,7 @@ fn worker(index: usize, report: &WorkerReport) -> v1::WorkerStats {
         accounting: Some(accounting_message(&counters.accounting())),
         queues: report.queues.iter().map(queue).collect(),
         generation: report.generation,
+        handed_over: counters.handed_over.get(),
+        taken_over: counters.taken_over.get(),
     }
 }

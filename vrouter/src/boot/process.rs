@@ -19,7 +19,7 @@ use crate::control::{Control, Limits, Settings};
 use crate::datapath::{Datapath, DatapathConfig, EventQueue, Variant, WorkerCounters};
 use crate::port::{Allowed, Dpdk, DpdkPorts, Pool};
 use crate::services::{ServiceCounters, Services, ServicesThread, of_this_node};
-use crate::worker::{Ageing, AgeingThread, Clock, Crew, Parts};
+use crate::worker::{Ageing, AgeingThread, Clock, Crew, Parts, spreads};
 
 /// Events that one worker may be ahead of the control thread.
 const EVENTS: usize = 4096;
@@ -83,7 +83,8 @@ impl Process {
         let variant = Variant::best();
         tracing::info!(variant = variant.name(), "short way for common packets");
         let mut parts = Vec::with_capacity(places.len());
-        for ((id, seen), tables) in (0_u8..).map(WorkerId).zip(&seen).zip(readers) {
+        let ways = readers.into_iter().zip(spreads(places.len(), seed));
+        for ((id, seen), (tables, spread)) in (0_u8..).map(WorkerId).zip(&seen).zip(ways) {
             let slots = flows.worker(id).context("no sessions for a worker")?;
             let settings = DatapathConfig { worker: id, seed, express: Some(variant) };
             let (counters, events) = (Arc::clone(&seen.counters), Arc::clone(&seen.events));
@@ -99,6 +100,7 @@ impl Process {
                 sink: log.clone(),
                 clock,
                 poll: seen.place.poll,
+                spread,
             };
             parts.push((seen.place, part));
         }

@@ -33,7 +33,7 @@ macro_rules! worker_counters {
 }
 
 worker_counters! {
-    received        "Packets taken from receive queues."
+    received        "Packets taken from receive queues, or over from another worker."
     originated      "Packets the vRouter made itself."
     copied          "Further copies of a packet (replication, fragmentation)."
     sent            "Packets a device took."
@@ -41,6 +41,8 @@ worker_counters! {
     punted          "Packets handed to the control thread."
     held_total      "Packets that began to wait for a neighbour."
     released        "Packets that ended waiting, however."
+    handed_over     "Packets of a hot queue handed to the worker that owns their flow, which receives them."
+    taken_over      "Packets received by another worker and treated by this one."
     bursts          "Bursts with at least one packet."
     express         "Packets that took the short way for common packets."
     flow_created    "Sessions created."
@@ -56,7 +58,7 @@ worker_counters! {
 /// `received + originated + copied = sent + consumed + punted + held + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
-    /// Packets taken from receive queues.
+    /// Packets taken from receive queues, or over from another worker.
     pub received: u64,
     /// Packets the vRouter made itself.
     pub originated: u64,

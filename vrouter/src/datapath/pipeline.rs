@@ -52,6 +52,22 @@ impl<B: PacketBuf> Datapath<B> {
         self.follow_firsts(cx, ports);
     }
 
+    /// A burst that nobody can treat: it is counted, and dropped. Afterwards `frames` is empty.
+    pub fn turn_away(
+        &mut self,
+        cx: &Context<'_>,
+        arrival: InterfaceId,
+        frames: &mut ArrayVec<B, BURST>,
+        reason: DropReason,
+    ) {
+        self.admit(cx, arrival, frames);
+        for i in self.burst.live() {
+            self.burst.slot[i] = Slot { arrival, ..Slot::default() };
+            self.burst.end(i, Verdict::Dropped(reason));
+        }
+        self.settle(cx);
+    }
+
     /// Takes the frames in and counts them.
     pub(super) fn admit(&mut self, cx: &Context<'_>, arrival: InterfaceId, frames: &mut ArrayVec<B, BURST>) {
         let (count, bytes) = self.take_in(frames);

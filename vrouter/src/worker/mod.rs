@@ -3,12 +3,15 @@
 mod ageing;
 mod clock;
 mod crew;
+mod heat;
 mod idle;
 pub mod io;
+mod lane;
 mod mailbox;
 #[cfg(test)]
 pub(crate) mod memory;
 mod queues;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +21,7 @@ use std::thread;
 
 use arrayvec::ArrayVec;
 use flow::{FlowTable, SessionSink};
-use packet::{DropReason, PacketBuf, WorkerId};
+use packet::{DropReason, InterfaceId, PacketBuf, WorkerId};
 use sync::{Boundaries, Reader};
 
 pub use ageing::{Ageing, AgeingThread};
@@ -28,12 +31,15 @@ pub use idle::PollMode;
 pub use io::Io;
 pub use mailbox::{Command, Mailbox, Outgoing};
 pub use queues::{Handoff, Input, Output};
+pub use spread::{Spread, spreads};
 
 use crate::datapath::{BURST, Context, Datapath, Now, Ports, WorkerCounters};
-use crate::tables::Tables;
+use crate::tables::{Interface, Role, Tables};
 use clock::Time;
 use idle::{Idle, Rest};
+use lane::Arrival;
 use queues::Outputs;
+use spread::{Course, Spreading};
 
 /// Frames of the control side that one turn sends at most, so that packets do not wait for them.
 const OUTGOING_PER_TURN: usize = BURST;
@@ -62,6 +68,15 @@ pub struct Parts<I: Io, S> {
     pub clock: Clock,
     /// What it does when there is nothing to do.
     pub poll: PollMode,
+    /// Its lanes to and from the other workers.
+    pub spread: Spread<I::Frame>,
+}
+
+/// A receive queue, and what this worker has seen of it.
+#[derive(Debug)]
+struct Polled<I: Io> {
+    input: Input<I>,
+    spreading: Spreading,
 }
 
 /// See the module.
@@ -77,9 +92,12 @@ pub struct Worker<I: Io, S> {
     clock: Clock,
     time: Time,
     idle: Idle,
-    inputs: Vec<Input<I>>,
+    inputs: Vec<Polled<I>>,
     outputs: Outputs<I>,
+    spread: Spread<I::Frame>,
     frames: ArrayVec<I::Frame, BURST>,
+    /// Frames that found no room on their way to another worker.
+    refused: ArrayVec<I::Frame, BURST>,
     stopped: bool,
 }
 
@@ -87,8 +105,20 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
     /// A worker without queues: they come by its mailbox.
     #[must_use]
     pub fn new(parts: Parts<I, S>) -> Self {
-        let Parts { id, tables, boundaries, flows, datapath, counters, mailbox, pool, sink, clock, poll } =
-            parts;
+        let Parts {
+            id,
+            tables,
+            boundaries,
+            flows,
+            datapath,
+            counters,
+            mailbox,
+            pool,
+            sink,
+            clock,
+            poll,
+            spread,
+        } = parts;
         Self {
             id,
             tables,
@@ -103,7 +133,9 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             idle: Idle::new(poll, &clock),
             inputs: Vec::new(),
             outputs: Outputs::new(pool),
+            spread,
             frames: ArrayVec::new(),
+            refused: ArrayVec::new(),
             stopped: false,
         }
     }
@@ -149,7 +181,7 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             self.originate(now);
             worked = true;
         }
-        for input in &mut self.inputs {
+        for Polled { input, spreading } in &mut self.inputs {
             // Each burst is a boundary, so that a change does not wait for the round over all queues.
             let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
             if !self.mailbox.commands.is_empty() {
@@ -159,10 +191,25 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             }
             // What comes before the interface is in the tables waits in the device.
             let known = cx.tables.interface(input.interface);
-            if known.is_none_or(|interface| interface.port != Some(input.port)) {
+            let Some(interface) = known.filter(|interface| interface.port == Some(input.port)) else {
                 continue;
-            }
+            };
             let whole = io::Receive::receive(&mut input.rx, &mut self.frames);
+            worked |= !self.frames.is_empty();
+            if interface.role == Role::Fabric && self.spread.has_others() {
+                match self.spread.polled(spreading, &self.frames, now, self.datapath.held() > 0) {
+                    Course::Alone => {}
+                    Course::AloneAgain => _ = self.outputs.forward(),
+                    Course::Spread => {
+                        let (arrival, refused) = (arrival_at(interface), &mut self.refused);
+                        let handed = self.spread.hand_over(arrival, &mut self.frames, refused);
+                        self.counters.handed_over.add(handed as u64);
+                        if !refused.is_empty() {
+                            self.datapath.turn_away(&cx, input.interface, refused, DropReason::SpreadFull);
+                        }
+                    }
+                }
+            }
             if self.frames.is_empty() {
                 continue;
             }
@@ -171,11 +218,38 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
             } else {
                 self.datapath.run_super_frames(&cx, input.interface, &mut self.frames, &mut self.outputs);
             }
-            worked = true;
         }
+        worked |= self.take_over(now);
         worked |= self.outputs.forward();
         let tables = self.tables.current();
         self.datapath.housekeeping(tables, &self.flows, &self.boundaries, &mut self.sink);
+        worked
+    }
+
+    /// Sees to their end what other workers handed over; whether there was anything.
+    fn take_over(&mut self, now: Now) -> bool {
+        let mut worked = false;
+        for taker in &mut self.spread.takers {
+            // As with a queue of its own.
+            let cx = Context { tables: self.tables.refresh(), flows: &self.flows, now };
+            if !self.mailbox.commands.is_empty() {
+                return true;
+            }
+            if let Some(arrival) = taker.take(&mut self.frames) {
+                worked = true;
+                // Earlier packets of these flows, which their receiver sent through this worker, leave first.
+                self.outputs.forward();
+                let interface = cx.tables.interface(arrival.interface);
+                let same = interface.is_some_and(|interface| arrival_at(interface) == arrival);
+                let from = if same { arrival.interface } else { InterfaceId(0) };
+                self.counters.taken_over.add(self.frames.len() as u64);
+                self.datapath.run(&cx, from, &mut self.frames, &mut self.outputs);
+            }
+            // What waits for a neighbour is not over.
+            if self.datapath.held() == 0 {
+                taker.finish();
+            }
+        }
         worked
     }
 
@@ -193,10 +267,13 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
 
     fn obey(&mut self, command: Command<I>) {
         match command {
-            Command::AddInput(input) => self.inputs.push(input),
+            Command::AddInput(input) => {
+                self.inputs.push(Polled { input, spreading: Spreading::default() });
+            }
             Command::AddOutput(port, output) => self.outputs.add(port, output),
             Command::RemoveInputs(port, reply) => {
-                let removed = self.inputs.extract_if(.., |input| input.port == port).collect();
+                let removed = self.inputs.extract_if(.., |polled| polled.input.port == port);
+                let removed = removed.map(|polled| polled.input).collect();
                 // Who asked and went away gets nothing: then the queues are dropped here.
                 let _ = reply.send(removed);
             }
@@ -250,6 +327,11 @@ impl<I: Io, S: SessionSink> Worker<I, S> {
     pub fn finish(mut self) {
         self.datapath.finish(&self.flows, &mut self.sink);
     }
+}
+
+/// Where the frames of an interface's device come in.
+fn arrival_at(interface: &Interface) -> Arrival {
+    Arrival { interface: interface.id, born: interface.born }
 }
 
 impl<I: Io, S> fmt::Debug for Worker<I, S> {

@@ -76,12 +76,14 @@ pub(super) struct Outputs<I: Io> {
     shared: Vec<PortId>,
     /// Taken from a handoff, not yet taken by the device: one burst per shared port, in their order.
     pending: Vec<ArrayVec<I::Frame, BURST>>,
+    /// Whether any of these may have frames.
+    behind: bool,
     pool: I::Pool,
 }
 
 impl<I: Io> Outputs<I> {
     pub(super) const fn new(pool: I::Pool) -> Self {
-        Self { ports: Vec::new(), shared: Vec::new(), pending: Vec::new(), pool }
+        Self { ports: Vec::new(), shared: Vec::new(), pending: Vec::new(), behind: false, pool }
     }
 
     pub(super) fn add(&mut self, port: PortId, output: Output<I>) {
@@ -110,6 +112,7 @@ impl<I: Io> Outputs<I> {
     #[inline]
     pub(super) fn forward(&mut self) -> bool {
         let mut any = false;
+        self.behind = false;
         for (port, pending) in self.shared.iter().zip(&mut self.pending) {
             let Some(Some(Output::Shared(tx, handoff))) = self.ports.get_mut(port.index()) else { continue };
             loop {
@@ -125,11 +128,28 @@ impl<I: Io> Outputs<I> {
                 tx.send(pending);
                 // A device that is full gets the rest in the next turn.
                 if !pending.is_empty() {
+                    self.behind = true;
                     break;
                 }
             }
         }
         any
+    }
+
+    /// Sends to a shared port while a full device left frames of others here: those go first.
+    #[cold]
+    fn send_behind(&mut self, port: PortId, frames: &mut ArrayVec<I::Frame, BURST>) {
+        let Some(Some(Output::Shared(tx, _))) = self.ports.get_mut(port.index()) else { return };
+        let at = self.shared.iter().position(|shared| *shared == port);
+        if let Some(pending) =
+            at.and_then(|at| self.pending.get_mut(at)).filter(|pending| !pending.is_empty())
+        {
+            tx.send(pending);
+            if !pending.is_empty() {
+                return;
+            }
+        }
+        tx.send(frames);
     }
 }
 
@@ -137,6 +157,7 @@ impl<I: Io> Ports<I::Frame> for Outputs<I> {
     #[inline]
     fn send(&mut self, port: PortId, frames: &mut ArrayVec<I::Frame, BURST>) {
         match self.ports.get_mut(port.index()) {
+            Some(Some(Output::Shared(..))) if self.behind => self.send_behind(port, frames),
             Some(Some(Output::Own(tx) | Output::Shared(tx, _))) => tx.send(frames),
             Some(Some(Output::Through(handoff))) => handoff.offer(frames),
             _ => {}
@@ -203,6 +224,22 @@ mod tests {
         }
         let expected: Vec<u8> = (0..HANDOFF).map(|i| (i % BURST) as u8).collect();
         assert_eq!(arrived, expected);
+    }
+
+    #[test]
+    fn what_waits_for_a_full_device_leaves_before_what_the_owner_sends_later() {
+        let wire = Wire::new(2);
+        let handoff = Arc::new(Handoff::new());
+        let mut owner = Outputs::<Memory>::new(MemoryPool::new(9));
+        owner.add(PortId(0), Output::Shared(wire.tx(), Arc::clone(&handoff)));
+        handoff.offer(&mut burst(1, 3));
+        assert!(owner.forward());
+        let mut later = burst(10, 1);
+        owner.send(PortId(0), &mut later);
+        assert_eq!(later.len(), 1, "there is no room for it, as the device is full");
+        assert_eq!(first_bytes(&wire), [1, 2]);
+        owner.send(PortId(0), &mut later);
+        assert_eq!(first_bytes(&wire), [3, 10]);
     }
 
     #[test]

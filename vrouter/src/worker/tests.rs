@@ -1,5 +1,7 @@
 //! A worker with real tables and devices of plain memory.
 
+mod spreading;
+
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -65,6 +67,7 @@ impl World {
             sink: Unheard,
             clock: Clock::system(),
             poll: PollMode::Adaptive,
+            spread: spreads(1, 1).remove(0),
         });
         Self { control, worker, mailbox, counters, a: Wire::new(1000), b: Wire::new(1000) }
     }

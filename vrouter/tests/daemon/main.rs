@@ -17,5 +17,6 @@ mod objects;
 mod peers;
 mod scale;
 mod services;
+mod spreading;
 mod toggling;
 mod traffic;

@@ -29,6 +29,8 @@ pub(super) async fn run(client: &mut Client, args: &GetArgs, out: &mut dyn Write
         "+CONSUMED>",
         "+PUNTED>",
         "+HELD>",
+        "+HANDED OVER>",
+        "+TAKEN OVER>",
         "+BURSTS>",
         "+GENERATION>",
     ];
@@ -54,6 +56,8 @@ pub(super) async fn run(client: &mut Client, args: &GetArgs, out: &mut dyn Write
             accounting.consumed.to_string(),
             accounting.punted.to_string(),
             accounting.held.to_string(),
+            worker.handed_over.to_string(),
+            worker.taken_over.to_string(),
             worker.bursts.to_string(),
             worker.generation.to_string(),
         ]);

@@ -102,6 +102,8 @@ pub fn stats() -> StatsResponse {
             WorkerQueue { interface: 2 + worker, queue: 0 },
         ],
         generation: 17,
+        handed_over: 0,
+        taken_over: 7,
     };
     StatsResponse {
         generation: 17,
