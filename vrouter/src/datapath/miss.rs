@@ -37,8 +37,8 @@ impl<B: PacketBuf> Datapath<B> {
         if meta.facts.contains(Facts::ICMP_ERROR) {
             return Err(DropReason::IcmpErrorNoFlow);
         }
-        if let Some(id) = mirrored(cx, &meta, slot) {
-            self.counters.flow_rekeyed.add(1);
+        if let Some((id, moved)) = mirrored(cx, &meta, slot) {
+            self.counters.flow_rekeyed.add(u64::from(moved));
             self.hit(cx, i, id);
             return Ok(());
         }
@@ -261,7 +261,9 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
     let direct = if opening.direct.0 != 0 { Leaf::DIRECT } else { 0 };
     let elsewhere = |scope: Scope| {
         let own = scope.interface().and_then(|id| tables.interface(id)).map(|interface| interface.vrf);
-        if own == Some(opening.vrf) { 0 } else { Leaf::ELSEWHERE }
+        // Where a label names the workload no VRF has been asked.
+        let known = own.is_some() && opening.direct.0 != 0 || own == Some(opening.vrf);
+        if known { 0 } else { Leaf::ELSEWHERE }
     };
     let from_fabric = opening.workload.is_none();
     let forward = NewHalf {

@@ -10,8 +10,9 @@ use super::walk::{self, End, Pick, Start};
 use super::{Context, Datapath};
 use crate::tables::{FloatingIp, Interface, PeerId};
 
-/// The session of which this packet is a reply, if the far end has moved since: its half gets the new key.
-pub(super) fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<HalfId> {
+/// The session of which this packet is a reply, if the far end has moved since: its half gets the new key. Or the session
+/// that an earlier packet of the burst has opened. And whether anything moved.
+pub(super) fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<(HalfId, bool)> {
     let key = FlowKey::from(meta, slot.scope);
     let here = slot.scope.interface()?;
     // A reply to what a local workload opened is looked for where that workload sends.
@@ -52,19 +53,23 @@ fn untranslated(key: &FlowKey, fip: &FloatingIp) -> Option<FlowKey> {
     Some(FlowKey { dst: fip.fixed, dst_port, ..*key })
 }
 
-/// Gives the other half of `found` the scope of `key`, if that is all in which they differ.
-fn rekey(cx: &Context<'_>, found: HalfId, key: &FlowKey) -> Option<HalfId> {
+/// Gives the other half of `found` the scope of `key`, if that is all in which they differ at most. That half, and whether
+/// they did.
+fn rekey(cx: &Context<'_>, found: HalfId, key: &FlowKey) -> Option<(HalfId, bool)> {
     let other = found.other();
     let half = cx.flows.half(other);
     let same = FlowKey { scope: key.scope, ..half.key() } == *key;
     if !same || !cx.flows.half(found).forwards() || is_outlived(cx, found) {
         return None;
     }
+    if half.scope() == key.scope {
+        return Some((other, false));
+    }
     cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;
     half.set_route(half.route() | Leaf::ELSEWHERE);
     // Not validated for the new place yet: the hit path decides again.
     half.set_validated_at(cx.tables.epoch.wrapping_sub(1 << 30));
-    Some(other)
+    Some((other, true))
 }
 
 impl<B: PacketBuf> Datapath<B> {

@@ -73,3 +73,27 @@ fn packets_stay_on_the_short_way_while_others_change() {
         assert_eq!(node.counters().express.get(), before, "a route of its own VRF may concern it");
     }
 }
+
+#[test]
+fn packets_behind_the_first_one_of_their_flow_in_a_burst_are_of_its_session() {
+    let objects = workload(2, "10.1.1.3", "")
+        + r#"
+- vrf: {id: 2, name: blue}
+- mpls_label: {label: 20, next_hop: 2}
+- next_hop: {id: 101, tunnel: {encapsulation: MPLS_OVER_UDP, destination: "10.1.0.101", label: 101}}
+- route: {vrf: 1, prefix: "10.9.1.1/32", next_hop: 101}
+"#;
+    for (interface, frame) in [(1, from_fabric(101)), (2, udp(2, WORKLOAD, REMOTE, (1000, 2000)))] {
+        let mut node = node(100, &objects);
+        neighbours(&mut node, &["10.1.0.101"]);
+        assert_eq!(send(&mut node, interface, &vec![frame.clone(); 5]).len(), 5);
+        let counters = node.counters();
+        let counts = [&counters.flow_created, &counters.flow_rekeyed, &counters.flow_redecided];
+        assert_eq!(counts.map(|counter| counter.get()), [1, 0, 0], "interface {interface}");
+        // Nor does the session carry anything on that would keep it from the short way.
+        put(&mut node, "- route: {vrf: 2, prefix: 10.2.0.0/24, next_hop: 101}");
+        let before = node.counters().express.get();
+        assert_eq!(send(&mut node, interface, &[frame]).len(), 1);
+        assert_eq!(node.counters().express.get(), before + 1, "interface {interface}");
+    }
+}
