@@ -274,8 +274,12 @@ fn on_ack(half: &Half<'_>, other: &Half<'_>, segment: &Segment) {
         state = state.with(HalfState::FIN_SENT);
     }
     if state.has(HalfState::FIN_SENT) && theirs.has(HalfState::FIN_SENT) {
-        let beyond = segment.ack.wrapping_sub(other.tcp_ack());
-        if beyond < 1 << 31 {
+        let acknowledges = |ack: u32| ack.wrapping_sub(other.tcp_ack()) < 1 << 31;
+        // Segments of a burst that only acknowledge come here before those that finish: one behind this FIN may have
+        // acknowledged the other side's already.
+        let speaks = mine.has(HalfState::SYN_ACKED) && !mine.has(HalfState::FIN_SENT);
+        let overtaken = speaks && acknowledges(half.tcp_ack());
+        if acknowledges(segment.ack) || overtaken {
             state = state.with(HalfState::FIN_ACKED);
         }
     }

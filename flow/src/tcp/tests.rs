@@ -133,6 +133,17 @@ fn simultaneous_close_ends_when_both_fins_are_acknowledged() {
 }
 
 #[test]
+fn an_acknowledgement_that_overtook_its_sides_own_fin_counts() {
+    let talk = Talk::established();
+    talk.going(Server, segment(FIN | ACK, 301, 101));
+    talk.going(Client, segment(ACK, 102, 302));
+    talk.going(Client, segment(FIN | ACK, 101, 301));
+    assert_eq!(talk.state(), Connection::Closing);
+    talk.going(Server, segment(ACK, 302, 102));
+    assert_eq!(talk.state(), Connection::TimeWait);
+}
+
+#[test]
 fn simultaneous_open_is_a_handshake_too() {
     let talk = Talk::begin(segment(SYN, 100, 0));
     talk.going(Server, segment(SYN, 300, 0));

@@ -90,7 +90,7 @@ impl<B: PacketBuf> Datapath<B> {
         });
         let mut inserted = cx.flows.insert(&mut self.slots, &session, cx.now.tick());
         if let Err(InsertError::ReverseTaken(other)) = inserted
-            && is_outlived(cx, other)
+            && gives_way(cx, other)
         {
             self.end_session(cx, other, EndReason::Replaced);
             inserted = cx.flows.insert(&mut self.slots, &session, cx.now.tick());
@@ -233,6 +233,12 @@ pub(super) fn is_outlived(cx: &Context<'_>, id: HalfId) -> bool {
     })
 }
 
+/// Whether a session ends when another one needs the key of its replies: a connection that is over does.
+fn gives_way(cx: &Context<'_>, id: HalfId) -> bool {
+    let (half, other) = (cx.flows.half(id), cx.flows.half(id.other()));
+    is_outlived(cx, id) || tcp::connection(half.tcp(), other.tcp()).is_over()
+}
+
 /// Whether a packet without a session has one now that did not exist before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Established {
@@ -333,7 +339,7 @@ const fn reason_of(error: &InsertError) -> DropReason {
 pub(super) fn foresee(cx: &Context<'_>, forward: &FlowKey, reverse: &FlowKey) -> Option<DropReason> {
     let limits = limits(cx.tables, [forward.scope, reverse.scope]);
     match cx.flows.refusal(forward, reverse, limits, cx.now.tick())? {
-        InsertError::ReverseTaken(other) if is_outlived(cx, other) => None,
+        InsertError::ReverseTaken(other) if gives_way(cx, other) => None,
         error => Some(reason_of(&error)),
     }
 }

@@ -1,6 +1,7 @@
 //! Properties of many flows on the whole data path, in one thread and plain memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod closing;
 mod ecmp;
 mod epochs;
 mod limits;
