@@ -82,3 +82,11 @@ start_guest() {
 # guest_says TEXT: waits until the guest has said so; fails early where the guest is no more.
 guest_says() { wait_for 90 "the guest to say: $1" said_or_gone "$1" && grep -q "guest: $1" "$WORK/console"; }
 said_or_gone() { grep -q "guest: $1" "$WORK/console" || ! kill -0 "$guest"; }
+
+# end_guest STATUS: ends $guest, if there is one; what it and QEMU said last is printed if things went wrong.
+end_guest() {
+    [ -n "$guest" ] || return 0
+    [ "$1" -eq 0 ] || tail -n 30 "$WORK/console" "$WORK/qemu.log" >&2 || true
+    kill "$guest" 2>/dev/null || true
+    wait "$guest" 2>/dev/null || true
+}

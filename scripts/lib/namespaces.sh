@@ -79,3 +79,27 @@ remove_all() {
 }
 
 no_processes() { [ -z "$(ip netns pids "$1")" ]; }
+
+# remove_at_exit: takes back all that was made, also when the script fails or is interrupted: the daemons, the namespaces
+# and $WORK. What a script has beside these it ends in at_exit STATUS.
+remove_at_exit() {
+    trap finish EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+at_exit() { :; }
+finish() {
+    local status=$?
+    trap - EXIT INT TERM
+    at_exit "$status"
+    remove_all
+    rm -rf "$WORK"
+    exit "$status"
+}
+
+# stay: with $KEEP, waits for somebody who looks around.
+stay() {
+    [ "${KEEP:-no}" = yes ] && [ -t 0 ] || return 0
+    say "Running in namespaces $PREFIX*. For example: $BIN/vrouterctl --agent unix://$WORK/node1/agent.sock get flow"
+    read -r -p "Enter ends it. " || true
+}

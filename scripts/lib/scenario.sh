@@ -15,20 +15,8 @@ WIRE=$WORK/wire.pcapng
 export PREFIX WORK
 daemons=()
 
-finish() {
-    local status=$?
-    trap - EXIT INT TERM
-    if [ "${KEEP:-no}" = yes ] && [ -t 0 ]; then
-        say "Running in namespaces $PREFIX*. For example: $BIN/vrouterctl --agent unix://$WORK/node1/agent.sock get flow"
-        read -r -p "Enter ends it. " || true
-    fi
-    remove_all
-    rm -rf "$WORK"
-    exit "$status"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+at_exit() { stay; }
+remove_at_exit
 
 # serve NAMESPACE SERVICE...: scripts/lib/serve there, in the background.
 serve() {
