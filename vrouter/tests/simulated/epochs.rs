@@ -2,7 +2,7 @@
 
 use etherparse::PacketBuilder;
 
-use super::{neighbours, node, put, send, tunnel, udp, workload};
+use super::{from_node, neighbours, node, put, send, tunnel, udp, workload};
 
 const WORKLOAD: [u8; 4] = [10, 1, 1, 3];
 const REMOTE: [u8; 4] = [10, 9, 1, 1];
@@ -11,16 +11,7 @@ const REMOTE: [u8; 4] = [10, 9, 1, 1];
 fn from_fabric(node: u8) -> Vec<u8> {
     let mut inner = Vec::new();
     PacketBuilder::ipv4(REMOTE, WORKLOAD, 63).udp(2000, 1000).write(&mut inner, &[0; 8]).unwrap();
-    let payload = [&[0, 1, 0x41, 63][..], &inner].concat();
-    let mut frame = Vec::new();
-    PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [2, 0, 0x0a, 1, 0, 0x42])
-        .ipv4([10, 1, 0, node], [10, 1, 0, 66], 64)
-        .udp(50_000, 6635)
-        .write(&mut frame, &payload)
-        .unwrap();
-    // RFC 7510 §3.1: no checksum over IPv4.
-    frame[40..42].fill(0);
-    frame
+    from_node(node, 20, &inner)
 }
 
 #[test]

@@ -96,6 +96,20 @@ fn syn(id: u8, source: [u8; 4], destination: [u8; 4], ports: (u16, u16)) -> Vec<
     frame
 }
 
+/// MPLS over UDP from another node, 10.1.0.`node`, around a packet.
+fn from_node(node: u8, label: u32, packet: &[u8]) -> Vec<u8> {
+    let payload = [&(label << 12 | 1 << 8 | 63).to_be_bytes(), packet].concat();
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [2, 0, 0x0a, 1, 0, 0x42])
+        .ipv4([10, 1, 0, node], [10, 1, 0, 66], 64)
+        .udp(50_000, 6635)
+        .write(&mut frame, &payload)
+        .unwrap();
+    // RFC 7510 §3.1: no checksum over IPv4.
+    frame[40..42].fill(0);
+    frame
+}
+
 /// Sends frames in full bursts and returns what left.
 fn send(node: &mut Simulator, interface: u16, frames: &[Vec<u8>]) -> Vec<(InterfaceId, Vec<u8>)> {
     let mut left = Vec::new();

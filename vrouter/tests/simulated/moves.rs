@@ -4,7 +4,7 @@ use etherparse::PacketBuilder;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{Ends, delete, ends, inside, neighbours, node, put, send, udp, workload};
+use super::{Ends, delete, ends, from_node, inside, neighbours, node, put, send, udp, workload};
 
 const A: [u8; 4] = [10, 1, 1, 3];
 const X: [u8; 4] = [10, 9, 1, 1];
@@ -74,16 +74,7 @@ fn x_sends(node: &mut Simulator, scene: Scene, local: bool) {
     } else {
         let mut inner = Vec::new();
         PacketBuilder::ipv4(X, to, 63).udp(2000, 1000).write(&mut inner, &[0; 8]).unwrap();
-        let payload = [&[0, 1, 1, 63][..], &inner].concat();
-        let mut frame = Vec::new();
-        PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [2, 0, 0x0a, 1, 0, 0x42])
-            .ipv4([10, 1, 0, 101], [10, 1, 0, 66], 64)
-            .udp(50_000, 6635)
-            .write(&mut frame, &payload)
-            .unwrap();
-        // RFC 7510 §3.1: no checksum over IPv4.
-        frame[40..42].fill(0);
-        send(node, 1, &[frame])
+        send(node, 1, &[from_node(101, 16, &inner)])
     };
     let [(interface, frame)] = &left[..] else { panic!("{scene:?}: X's packet was lost") };
     assert_eq!((*interface, innermost(*interface, frame)), (InterfaceId(2), (X, A, 2000, 1000)), "{scene:?}");

@@ -7,7 +7,7 @@ use flow::policy::RuleSet;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{delete, drops, ends, ethernet, neighbours, node, put, send, syn, udp};
+use super::{delete, drops, ends, ethernet, from_node, neighbours, node, put, send, syn, udp};
 
 const RED: [u8; 4] = [100, 0, 0, 3];
 const BLUE: [u8; 4] = [2, 0, 0, 252];
@@ -224,26 +224,18 @@ fn what_comes_out_of_a_tunnel_is_judged_by_the_receivers_network() {
 - route: {vrf: 2, prefix: 100.0.0.0/24, next_hop: 101, network: 1}
 ",
     );
-    let from_node = |source: [u8; 4]| {
+    let from_fabric = |source: [u8; 4]| {
         let mut inner = Vec::new();
         PacketBuilder::ipv4(source, BLUE, 63).udp(4000, 5000).write(&mut inner, &[0; 8]).unwrap();
-        let payload = [&[0, 1, 1, 63][..], &inner].concat();
-        let mut frame = Vec::new();
-        PacketBuilder::ethernet2([2, 0, 0, 0xff, 0, 1], [2, 0, 0x0a, 1, 0, 0x42])
-            .ipv4([10, 1, 0, 101], [10, 1, 0, 66], 64)
-            .udp(50_000, 6635)
-            .write(&mut frame, &payload)
-            .unwrap();
-        frame[40..42].fill(0);
-        [frame]
+        [from_node(101, 16, &inner)]
     };
     let red = [100, 0, 0, 9];
     put(&mut node, &policy(JOINED));
-    assert_eq!(send(&mut node, 1, &from_node(red)).len(), 1);
+    assert_eq!(send(&mut node, 1, &from_fabric(red)).len(), 1);
     put(&mut node, &policy(""));
-    assert_eq!(send(&mut node, 1, &from_node(red)).len(), 0);
+    assert_eq!(send(&mut node, 1, &from_fabric(red)).len(), 0);
     put(&mut node, "- route: {vrf: 2, prefix: 100.0.0.0/24, next_hop: 101}");
-    assert_eq!(send(&mut node, 1, &from_node(red)).len(), 1, "now it is of the blue network");
+    assert_eq!(send(&mut node, 1, &from_fabric(red)).len(), 1, "now it is of the blue network");
     assert_eq!(drops(&node, "policy_denied"), 1);
 }
 

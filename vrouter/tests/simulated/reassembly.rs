@@ -3,24 +3,15 @@
 use packet::{InterfaceId, MemoryBuf};
 use vrouter::simulator::Simulator;
 
-use super::{drops, ethernet, node, send, udp, workload};
+use super::{drops, from_node, node, send, udp, workload};
 
 const FABRIC: u16 = 1;
 
 /// MPLS over UDP from a peer to the node, label 25, around a packet to the workload.
 fn tunnel_packet() -> Vec<u8> {
     let inner = udp(9, [10, 9, 0, 1], [10, 1, 1, 3], (53, 5000));
-    let payload = [&[0, 1, 0x91, 64][..], &inner[14..], &[0; 900]].concat();
-    let mut frame = Vec::new();
-    ethernet(9)
-        .ipv4([10, 1, 0, 101], [10, 1, 0, 66], 64)
-        .udp(50_000, 6635)
-        .write(&mut frame, &payload)
-        .unwrap();
-    frame[..12].copy_from_slice(&[2, 0, 0x0a, 1, 0, 0x42, 2, 0, 0, 0xff, 0, 9]);
-    // The link pads: the inner packet ends where it says.
-    frame[40..42].fill(0);
-    frame
+    // Padded: the inner packet ends where it says.
+    from_node(101, 25, &[&inner[14..], &[0; 900]].concat())
 }
 
 /// A frame in two fragments, the first of 600 bytes of payload.
