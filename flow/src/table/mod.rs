@@ -29,7 +29,7 @@ pub use ids::{HalfId, SessionId};
 pub use insert::{InsertError, NewSession, RekeyError};
 pub use packet::rewrite::Translation;
 pub use slots::WorkerSlots;
-pub use sweep::{Sweep, Sweeper};
+pub use sweep::{OLDEST_EPOCH, Sweep, Sweeper};
 pub use view::{EndReason, HalfView, SessionRef, SessionSink, SessionView, Traffic};
 pub use wire::{Probe, Wire, WireKey};
 

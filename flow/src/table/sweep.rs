@@ -11,8 +11,8 @@ use crate::timeouts::{Ticks, TimeoutClass, Timeouts};
 
 /// Ticks in which the whole table is swept: 2 s.
 const SWEEP: u64 = 125;
-/// How old the epoch of a half may look; older ones are set to this, since epochs wrap.
-const OLDEST: u32 = 1 << 30;
+/// How old an epoch may look; older ones are taken for this old, since epochs wrap. The sweeper sets those of halves so.
+pub const OLDEST_EPOCH: u32 = 1 << 30;
 /// From this difference on, it is the half that is newer.
 const AHEAD: u32 = 3 << 30;
 
@@ -118,8 +118,8 @@ impl Sweeper {
         for half in [&forward, &reverse] {
             let age = epoch.wrapping_sub(half.validated_at());
             // A worker may be a few epochs ahead of us: its halves look like the end of the circle.
-            if age > OLDEST && age < AHEAD {
-                half.set_validated_at(epoch.wrapping_sub(OLDEST));
+            if age > OLDEST_EPOCH && age < AHEAD {
+                half.set_validated_at(epoch.wrapping_sub(OLDEST_EPOCH));
             }
         }
         table.report(number, sink);

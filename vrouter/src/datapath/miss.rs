@@ -228,7 +228,7 @@ pub(super) fn is_outlived(cx: &Context<'_>, id: HalfId) -> bool {
     let mut births = interfaces.map(|row| row.born);
     births.any(|born| {
         // A birth long past says nothing on a counter that wraps.
-        let recent = cx.tables.epoch.wrapping_sub(born) < 1 << 30;
+        let recent = cx.tables.epoch.wrapping_sub(born) < flow::OLDEST_EPOCH;
         recent && validated.is_some_and(|validated| is_older(validated, born))
     })
 }

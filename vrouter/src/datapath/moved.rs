@@ -65,11 +65,18 @@ fn rekey(cx: &Context<'_>, found: HalfId, key: &FlowKey) -> Option<(HalfId, bool
     if half.scope() == key.scope {
         return Some((other, false));
     }
-    cx.flows.rekey(other, cx.flows.reference(other)?, key.scope).ok()?;
-    half.set_route(half.route() | Leaf::ELSEWHERE);
+    rescope(cx, other, key.scope)?;
     // Not validated for the new place yet: the hit path decides again.
-    half.set_validated_at(cx.tables.epoch.wrapping_sub(1 << 30));
+    half.set_validated_at(cx.tables.epoch.wrapping_sub(flow::OLDEST_EPOCH));
     Some((other, true))
+}
+
+/// Finds a half at another scope from now on. Which VRFs its session rests on there is not looked into.
+fn rescope(cx: &Context<'_>, id: HalfId, scope: Scope) -> Option<()> {
+    cx.flows.rekey(id, cx.flows.reference(id)?, scope).ok()?;
+    let half = cx.flows.half(id);
+    half.set_route(half.route() | Leaf::ELSEWHERE);
+    Some(())
 }
 
 impl<B: PacketBuf> Datapath<B> {
@@ -93,8 +100,7 @@ impl<B: PacketBuf> Datapath<B> {
         };
         let is_local = leaf.interface().is_some();
         if (key.scope.kind() == Some(ScopeKind::FromWorkload)) != is_local {
-            cx.flows.rekey(id.session().forward(), cx.flows.reference(id)?, scope).ok()?;
-            forward.set_route(forward.route() | Leaf::ELSEWHERE);
+            rescope(cx, id.session().forward(), scope)?;
             self.counters.flow_rekeyed.add(1);
         } else if Leaf::cached(reverse.route()).interface().is_some() == is_local {
             return None;
@@ -112,12 +118,8 @@ impl<B: PacketBuf> Datapath<B> {
         if reverse.scope() == scope {
             return true;
         }
-        let moved = cx
-            .flows
-            .reference(id)
-            .is_some_and(|session| cx.flows.rekey(id.session().reverse(), session, scope).is_ok());
+        let moved = rescope(cx, id.session().reverse(), scope).is_some();
         if moved {
-            reverse.set_route(reverse.route() | Leaf::ELSEWHERE);
             if leaf.interface().is_none() {
                 reverse.set_entropy_or_peer(tunnel_peer(cx.tables, leaf).0);
             }

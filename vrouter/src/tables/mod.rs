@@ -134,8 +134,8 @@ impl Tables {
     #[inline]
     #[must_use]
     pub fn newest(&self, epochs: impl IntoIterator<Item = u32>) -> u32 {
-        const LONG_AGO: u32 = 1 << 30;
-        let age = epochs.into_iter().map(|epoch| self.epoch.wrapping_sub(epoch).min(LONG_AGO)).min();
+        let age =
+            epochs.into_iter().map(|epoch| self.epoch.wrapping_sub(epoch).min(flow::OLDEST_EPOCH)).min();
         self.epoch.wrapping_sub(age.unwrap_or(0))
     }
 }
