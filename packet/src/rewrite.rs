@@ -75,6 +75,19 @@ impl Translation {
         }
     }
 
+    /// The translation of the answers, which leads to `back`: every sum changes by as much as here, the other way round.
+    #[must_use]
+    pub const fn of_answers(&self, back: &Tuple) -> Self {
+        Self {
+            src: back.src,
+            dst: back.dst,
+            src_port: back.src_port,
+            dst_port: back.dst_port,
+            delta_addr: Delta::NONE.minus(self.delta_addr),
+            delta_l4: Delta::NONE.minus(self.delta_l4),
+        }
+    }
+
     /// What the ports alone change: all that an ICMPv4 checksum, which has no pseudo header, sees.
     #[inline]
     #[must_use]

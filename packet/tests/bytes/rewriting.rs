@@ -13,15 +13,17 @@ fn tuple(ends: &Ends, protocol: u8) -> Tuple {
     Tuple { src: ends.src, dst: ends.dst, src_port: ends.src_port, dst_port }
 }
 
+/// The ends of an answer.
+fn answered(ends: &Ends, protocol: u8) -> Tuple {
+    let Tuple { src, dst, src_port, dst_port } = tuple(ends, protocol);
+    let icmp = matches!(protocol, ICMP | ICMPV6);
+    let (src_port, dst_port) = if icmp { (src_port, dst_port) } else { (dst_port, src_port) };
+    Tuple { src: dst, dst: src, src_port, dst_port }
+}
+
 /// The translation of the half that goes the other way.
 fn backwards(from: &Ends, to: &Ends, protocol: u8) -> Translation {
-    let flip = |ends: &Ends| {
-        let Tuple { src, dst, src_port, dst_port } = tuple(ends, protocol);
-        let icmp = matches!(protocol, ICMP | ICMPV6);
-        let (src_port, dst_port) = if icmp { (src_port, dst_port) } else { (dst_port, src_port) };
-        Tuple { src: dst, dst: src, src_port, dst_port }
-    };
-    Translation::new(&flip(from), &flip(to))
+    Translation::new(&answered(from, protocol), &answered(to, protocol))
 }
 
 fn translation(old: &Ends, new: &Ends, protocol: u8) -> Translation {
@@ -55,6 +57,9 @@ proptest! {
         let (buf, meta) = apply(&after, &translation(&new, &old, protocol));
         prop_assert_eq!(buf.data(), &before);
         prop_assert_eq!(meta, parse_ip(&before).unwrap());
+        // And that of the answers.
+        let there = translation(&old, &new, protocol);
+        prop_assert_eq!(there.of_answers(&answered(&old, protocol)), backwards(&new, &old, protocol));
     }
 
     #[test]

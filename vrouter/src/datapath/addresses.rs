@@ -5,7 +5,8 @@ use packet::{DropReason, VrfId};
 
 use super::burst::Leaf;
 use super::decide::{Decision, Narrate, Opening, Tuple};
-use super::walk::{self, End, Walk};
+use super::routes::Routes;
+use super::walk::{End, Walk};
 use crate::tables::{FloatingIp, Interface, LinkLocalService, NextHop, Role, SourceNat, Tables};
 
 impl Interface {
@@ -19,7 +20,7 @@ impl Interface {
 /// SEMANTICS 5 (a): the floating IP whose public VRF knows the destination by a strictly longer prefix
 /// than the interface's own VRF does.
 pub(super) fn choose_source<'t, N: Narrate>(
-    tables: &'t Tables,
+    to: &mut Routes<'_>,
     sender: &'t Interface,
     tuple: &Tuple,
     say: &mut N,
@@ -28,9 +29,9 @@ pub(super) fn choose_source<'t, N: Narrate>(
         return None;
     }
     // A match on discard or reject does not count.
-    let length_in = |vrf| {
-        let (route, length) = walk::lookup_length(tables, vrf, tuple.v6, &tuple.dst)?;
-        let next_hop = tables.next_hop(route.next_hop())?;
+    let mut length_in = |vrf| {
+        let (route, length) = to.with_length(vrf)?;
+        let next_hop = to.tables.next_hop(route.next_hop())?;
         (!matches!(next_hop, NextHop::Discard | NextHop::Reject)).then_some(length)
     };
     let own = length_in(sender.vrf);

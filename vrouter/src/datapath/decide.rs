@@ -7,6 +7,7 @@ use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::addresses::{behind, choose_destination, choose_pool, choose_source};
 use super::burst::{Leaf, Origin};
+use super::routes::Routes;
 use super::rules::{Known, Side};
 use super::source_nat::{Bind, Bound};
 use super::walk::{self, End, Pick, Start, Walk};
@@ -117,10 +118,10 @@ impl Narrate for Silent {
     fn tell(&mut self, _: &'static str, _: impl FnOnce() -> String) {}
 }
 
-/// Decides about a session's first packet; `pick` and `bind` carry the pin and the outside port of a session that is
+/// Decides about a session's first packet, given what is known of the routes to its destination; `pick` and `bind` carry the pin and the outside port of a session that is
 /// decided again. The only thing outside that is touched is the pool that `bind` claims a port of.
 pub(super) fn decide<N: Narrate>(
-    tables: &Tables,
+    to: &mut Routes<'_>,
     opening: &Opening,
     pick: Pick,
     bind: Bind,
@@ -137,7 +138,7 @@ pub(super) fn decide<N: Narrate>(
         receive: false,
         bound: None,
     };
-    if let Err(reason) = run(tables, opening, pick, bind, say, &mut decision) {
+    if let Err(reason) = run(to, opening, pick, bind, say, &mut decision) {
         say.tell("verdict", || format!("refused: {} ({})", reason.name(), reason.help()));
         decision.refused = Some(reason);
     }
@@ -145,13 +146,14 @@ pub(super) fn decide<N: Narrate>(
 }
 
 fn run<N: Narrate>(
-    tables: &Tables,
+    to: &mut Routes<'_>,
     opening: &Opening,
     pick: Pick,
     bind: Bind,
     say: &mut N,
     decision: &mut Decision,
 ) -> Result<(), DropReason> {
+    let tables = to.tables;
     let original = opening.tuple;
     let sender = opening.workload.and_then(|id| tables.interface(id));
 
@@ -159,12 +161,13 @@ fn run<N: Narrate>(
     let service = sender.and_then(|sender| sender.link_local_service(&original));
     if let Some(service) = service {
         (decision.translated.dst, decision.translated.dst_port) = (service.to_address, service.to_port);
+        *to = Routes::to(tables, original.v6, &service.to_address);
         say.tell("link_local", || format!("destination translated by link-local service {}", service.id));
     }
 
     // Which address it leaves with, and so which VRF it is routed in (SEMANTICS 5).
     let outside =
-        sender.filter(|_| service.is_none()).and_then(|sender| choose_source(tables, sender, &original, say));
+        sender.filter(|_| service.is_none()).and_then(|sender| choose_source(to, sender, &original, say));
     let vrf = match (service, outside) {
         (Some(service), _) => service.vrf,
         (None, Some(fip)) => fip.vrf,
@@ -189,15 +192,8 @@ fn run<N: Narrate>(
 
     // Where it goes.
     let called = decision.translated;
-    let start = Start {
-        vrf,
-        direct: opening.direct,
-        v6: original.v6,
-        source: &original.src,
-        destination: &called.dst,
-        origin: opening.origin,
-    };
-    let walked = walk::walk(tables, start, pick)?;
+    let start = Start { vrf, direct: opening.direct, source: &original.src, origin: opening.origin };
+    let walked = walk::walk(to, start, pick)?;
     if let Some((id, slot)) = walked.picked
         && let Some(NextHop::Ecmp(ecmp)) = tables.next_hop(id)
     {
@@ -275,23 +271,20 @@ fn run<N: Narrate>(
         (None, None) if opening.direct.0 != 0 => receiver.map_or(opening.vrf, |receiver| receiver.vrf),
         (None, None) => walked.vrf,
     };
+    let mut to_source = Routes::to(tables, original.v6, &original.src);
     if let Some(receiver) = receiver {
         if opening.origin != Origin::Workload
-            && !walk::rpf(
-                tables,
-                receiver.rpf,
-                back_vrf,
-                original.v6,
-                &original.src,
-                opening.origin,
-                opening.peer,
-            )
+            && !walk::rpf(&mut to_source, receiver.rpf, back_vrf, opening.origin, opening.peer)
         {
             say.tell("rpf", || "the route back does not go through the tunnel it came from".into());
             return Err(DropReason::InvalidSource);
         }
         let seen = decision.translated;
-        let (known_vrf, route) = walk::known(tables, back_vrf, seen.v6, &seen.src);
+        let (known_vrf, route) = if seen.src == original.src {
+            to_source.known(back_vrf)
+        } else {
+            Routes::to(tables, seen.v6, &seen.src).known(back_vrf)
+        };
         let side = Side {
             interface: receiver,
             network: inside.map_or(receiver.vrf, |(fip, _)| fip.vrf),
@@ -315,7 +308,7 @@ fn run<N: Narrate>(
     };
     decision.reverse_leaf = match opening.workload {
         Some(sender) => Leaf::local(sender),
-        None => walk::back(tables, back_vrf, original.v6, &original.src, opening.origin, opening.peer)
+        None => walk::back(&mut to_source, back_vrf, opening.origin, opening.peer)
             .map_or_else(Leaf::default, |back| back.leaf),
     };
     Ok(())

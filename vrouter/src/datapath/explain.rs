@@ -12,6 +12,7 @@ use super::decide::{Narrate, decide};
 use super::fragment::key_of;
 use super::memory::{Memory, MemoryOf};
 use super::miss::{foresee, opening_of};
+use super::routes::Routes;
 use super::source_nat::{Bind, shared_key};
 use super::walk::Pick;
 use super::{
@@ -125,7 +126,8 @@ pub fn explain(
             let buf = MemoryBuf::new(frame);
             let opening = opening_of(&meta, slot, Some(&buf));
             let (pick, bind) = (Pick::New(meta.hash), Bind::Foresee(meta.hash));
-            let _ = decide(cx.tables, &opening, pick, bind, &mut Story(&mut story.steps));
+            let mut to = Routes::to(cx.tables, opening.tuple.v6, &opening.tuple.dst);
+            let _ = decide(&mut to, &opening, pick, bind, &mut Story(&mut story.steps));
         }
         None => {}
     }

@@ -6,6 +6,7 @@ use packet::hash::entropy_port;
 use packet::{DropReason, Facts, Meta, PacketBuf};
 
 use super::burst::{BURST, Bits, Leaf, Origin, Verdict};
+use super::routes::Routes;
 use super::walk::{self, End, Pick, Start};
 use super::{Context, Datapath};
 use crate::tables::PeerId;
@@ -85,7 +86,8 @@ impl<B: PacketBuf> Datapath<B> {
             slot.leaf = Leaf::RECEIVE;
             return Ok(None);
         }
-        let walked = walk::walk(cx.tables, Start::at(meta, slot), Pick::Stateless(meta.hash))?;
+        let mut to = Routes::to(cx.tables, meta.is_ipv6(), &meta.dst);
+        let walked = walk::walk(&mut to, Start::at(meta, slot), Pick::Stateless(meta.hash))?;
         slot.vrf = walked.vrf;
         match walked.end {
             End::Service(id) => return Ok(Some(Scope::service(id))),
@@ -189,13 +191,12 @@ impl<B: PacketBuf> Datapath<B> {
         };
         let meta = &self.burst.meta[i];
         let vrf = super::moved::back_vrf(receiver, &half, slot);
-        if !walk::rpf(cx.tables, receiver.rpf, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer) {
+        let mut to = Routes::to(cx.tables, meta.is_ipv6(), &meta.src);
+        if !walk::rpf(&mut to, receiver.rpf, vrf, slot.origin, slot.peer) {
             return false;
         }
         half.set_entropy_or_peer(slot.peer.0);
-        if let Some(back) = walk::back(cx.tables, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer)
-            .filter(|b| b.through)
-        {
+        if let Some(back) = walk::back(&mut to, vrf, slot.origin, slot.peer).filter(|b| b.through) {
             let other = cx.flows.half(id.other());
             if other.route() != back.leaf.0 {
                 other.set_route(back.leaf.instead_of(other.route()));

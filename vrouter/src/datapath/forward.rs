@@ -6,6 +6,7 @@ use packet::{DropReason, Facts, L4Checksum, Label, Meta, PacketBuf, checksum, re
 
 use super::burst::{Bits, Leaf, Origin, Verdict};
 use super::hold::Wanted;
+use super::routes::Routes;
 use super::{Context, Datapath, Ports, walk};
 use crate::tables::{Delivery, Interface, NeighbourState, NextHop, Role, Tables, Tunnel, TunnelMember};
 
@@ -247,7 +248,8 @@ impl<B: PacketBuf> Datapath<B> {
                 Some(half) => Leaf::cached(cx.flows.half(half.other()).route()),
                 None => {
                     let vrf = cx.tables.interface(slot.leaf.interface()?)?.vrf;
-                    walk::back(cx.tables, vrf, meta.is_ipv6(), &meta.src, slot.origin, slot.peer)?.leaf
+                    let mut to = Routes::to(cx.tables, meta.is_ipv6(), &meta.src);
+                    walk::back(&mut to, vrf, slot.origin, slot.peer)?.leaf
                 }
             },
         };

@@ -7,7 +7,7 @@ use packet::{Address, DropReason, Meta, PacketBuf};
 
 use super::burst::{Origin, Slot};
 use super::classify::{Class, destination_mac, is_neighbour_discovery};
-use super::walk;
+use super::routes;
 use crate::tables::{Interface, NextHop, Role, Tables};
 
 /// Whether a frame of the stack is looked at: those to the gateway, and the questions who has an address.
@@ -40,7 +40,7 @@ pub(super) fn classify<B: PacketBuf>(
 
 /// Whether packets of the stack for this address go to workloads, here or elsewhere, and not to the underlay itself.
 pub(super) fn leads_to_workloads(tables: &Tables, interface: &Interface, v6: bool, target: &Address) -> bool {
-    let Some(route) = walk::lookup(tables, interface.vrf, v6, target) else { return false };
+    let Some(route) = routes::lookup(tables, interface.vrf, v6, target) else { return false };
     match tables.next_hop(route.next_hop()) {
         Some(NextHop::Interface(to)) => {
             tables.interface(to.interface).is_some_and(|interface| interface.role == Role::Virtual)

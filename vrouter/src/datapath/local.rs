@@ -7,7 +7,7 @@ use packet::{Address, DropReason, Facts, InterfaceId, Meta, PacketBuf, arp, nd};
 use super::burst::{Origin, Verdict};
 use super::classify::is_neighbour_discovery;
 use super::event::{Event, PuntClass};
-use super::{Context, Datapath, Ports, host, walk};
+use super::{Context, Datapath, Ports, host, routes};
 use crate::tables::{Interface, NextHop, Role, Tables};
 
 /// What the local stage wants done with a packet.
@@ -220,7 +220,7 @@ fn about_nd<B: PacketBuf>(
 
 /// Whether an address belongs to a pool of source NAT and to nobody else: the node's own stack does not know it.
 fn is_pools(tables: &Tables, interface: &Interface, v6: bool, target: &Address) -> bool {
-    let route = walk::lookup(tables, interface.vrf, v6, target);
+    let route = routes::lookup(tables, interface.vrf, v6, target);
     match route.and_then(|route| tables.next_hop(route.next_hop())) {
         Some(NextHop::SourceNat(id)) => {
             let outside = tables.source_nat(*id).and_then(|nat| nat.at(v6, target));
@@ -260,7 +260,7 @@ fn answers(tables: &Tables, interface: &Interface, v6: bool, target: &Address, p
     if interface.addresses(v6).contains(target) {
         return false;
     }
-    walk::lookup_length(tables, interface.vrf, v6, target).is_some_and(|(route, length)| {
+    routes::lookup_length(tables, interface.vrf, v6, target).is_some_and(|(route, length)| {
         let host = length == if v6 { 128 } else { 32 };
         (host || !probe)
             && !matches!(tables.next_hop(route.next_hop()), None | Some(NextHop::Discard | NextHop::Reject))

@@ -15,6 +15,7 @@ use super::burst::{Leaf, Origin, Slot};
 use super::decide::{Decision, Opening, Silent, Tuple, decide};
 use super::flows::{icmp_type_code, is_older, misses, peer_of};
 use super::moved::mirrored;
+use super::routes::Routes;
 use super::rules::refused_by_rules;
 use super::source_nat::Bind;
 use super::walk::Pick;
@@ -37,14 +38,15 @@ impl<B: PacketBuf> Datapath<B> {
         if meta.facts.contains(Facts::ICMP_ERROR) {
             return Err(DropReason::IcmpErrorNoFlow);
         }
-        if let Some((id, moved)) = mirrored(cx, &meta, slot) {
+        let mut to = Routes::to(cx.tables, meta.is_ipv6(), &meta.dst);
+        if let Some((id, moved)) = mirrored(cx, &mut to, &meta, slot) {
             self.counters.flow_rekeyed.add(u64::from(moved));
             self.hit(cx, i, id);
             return Ok(());
         }
         let opening = opening_of(&meta, slot, self.burst.bufs[i].as_ref());
         let bind = if self.worker == NOBODY { Bind::Foresee(meta.hash) } else { Bind::Claim(meta.hash) };
-        let decision = decide(cx.tables, &opening, Pick::New(meta.hash), bind, &mut Silent);
+        let decision = decide(&mut to, &opening, Pick::New(meta.hash), bind, &mut Silent);
         let established = self.establish(cx, i, &opening, &decision);
         if let (Some(bound), Bind::Claim(_)) = (&decision.bound, bind)
             && established != Ok(Established::Now)
@@ -178,8 +180,9 @@ impl<B: PacketBuf> Datapath<B> {
         let hash = forward.key().hash(&self.hasher) as u32;
         let pin = Leaf::cached(forward.route());
         let had = forward.translation();
+        let mut to = Routes::to(cx.tables, opening.tuple.v6, &opening.tuple.dst);
         let bind = Bind::Keep((had.src, had.src_port));
-        let decision = decide(cx.tables, &opening, Pick::Pinned(pin, hash), bind, &mut Silent);
+        let decision = decide(&mut to, &opening, Pick::Pinned(pin, hash), bind, &mut Silent);
         match decision.refused {
             Some(reason) if refused_by_rules(reason) => {
                 if let Some(session) = cx.flows.reference(id) {
@@ -263,6 +266,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
     let SessionPlan { tables, opening, decision, key, tcp, entropy, limits, reply_peer } = *plan;
     let original = opening.tuple;
     let translated = decision.translated;
+    let there = Translation::new(&original.plain(), &translated.plain());
     let verdict = decision.refused.map_or(FlowVerdict::Forward, FlowVerdict::Drop);
     let direct = if opening.direct.0 != 0 { Leaf::DIRECT } else { 0 };
     let elsewhere = |scope: Scope| {
@@ -274,7 +278,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
     let from_fabric = opening.workload.is_none();
     let forward = NewHalf {
         key,
-        translation: translation(&original, &translated),
+        translation: there,
         verdict,
         tcp: tcp[0].0,
         tcp_ack: tcp[0].1,
@@ -288,7 +292,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
     let reply_from_workload = decision.destination.is_some();
     let reverse = NewHalf {
         key: reply.key(decision.reverse_scope),
-        translation: translation(&reply, &original.reversed()),
+        translation: there.of_answers(&original.reversed().plain()),
         verdict,
         tcp: tcp[1].0,
         tcp_ack: tcp[1].1,
@@ -310,10 +314,6 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
 /// The counters of the rules that decided.
 fn rule_slots(decision: &Decision) -> [RuleSlot; RULES] {
     decision.rules.map(|rule| rule.map_or(RuleSlot::NONE, |rule| rule.slot))
-}
-
-fn translation(old: &Tuple, new: &Tuple) -> Translation {
-    Translation::new(&old.plain(), &new.plain())
 }
 
 /// The peer at the other end of the tunnel that a leaf stands for.

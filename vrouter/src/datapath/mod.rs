@@ -25,6 +25,7 @@ mod moved;
 mod pipeline;
 mod reassembly;
 mod receive;
+mod routes;
 mod rules;
 mod segment;
 mod source_nat;

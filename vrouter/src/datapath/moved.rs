@@ -6,20 +6,26 @@ use packet::{Meta, PacketBuf, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
 use super::miss::{is_outlived, tunnel_peer};
+use super::routes::Routes;
 use super::walk::{self, End, Pick, Start};
 use super::{Context, Datapath};
 use crate::tables::{FloatingIp, Interface, PeerId};
 
 /// The session of which this packet is a reply, if the far end has moved since: its half gets the new key. Or the session
 /// that an earlier packet of the burst has opened. And whether anything moved.
-pub(super) fn mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) -> Option<(HalfId, bool)> {
+pub(super) fn mirrored(
+    cx: &Context<'_>,
+    to: &mut Routes<'_>,
+    meta: &Meta,
+    slot: Slot,
+) -> Option<(HalfId, bool)> {
     let key = FlowKey::from(meta, slot.scope);
     let here = slot.scope.interface()?;
     // A reply to what a local workload opened is looked for where that workload sends.
     let opener = match slot.scope.kind()? {
         ScopeKind::ToWorkload => here,
         ScopeKind::FromWorkload | ScopeKind::Service => {
-            match walk::walk(cx.tables, Start::at(meta, &slot), Pick::Stateless(meta.hash)).ok()?.end {
+            match walk::walk(to, Start::at(meta, &slot), Pick::Stateless(meta.hash)).ok()?.end {
                 End::Local(interface) => interface,
                 // The far end is remote now: replies to it were keyed by the workload that it was.
                 End::Out(_) => {
@@ -92,7 +98,8 @@ impl<B: PacketBuf> Datapath<B> {
         }
         let named = forward.route() & Leaf::DIRECT != 0;
         let vrf = public_vrf(receiver, &forward).unwrap_or(if named { receiver.vrf } else { binding });
-        let leaf = walk::back(cx.tables, vrf, key.v6, &key.src, Origin::Tunnel, PeerId::UNKNOWN)?.leaf;
+        let mut to = Routes::to(cx.tables, key.v6, &key.src);
+        let leaf = walk::back(&mut to, vrf, Origin::Tunnel, PeerId::UNKNOWN)?.leaf;
         let scope = match leaf.interface().map(|id| cx.tables.interface(id)) {
             Some(Some(sender)) if sender.needs_flow() => Scope::from_workload(sender.id),
             Some(_) => return None,

@@ -11,6 +11,7 @@ use super::burst::{Origin, Verdict};
 use super::classify::source_mac;
 use super::event::PuntClass;
 use super::forward::{self, Sent};
+use super::routes::Routes;
 use super::{Context, Datapath, walk};
 
 const DNS_PORT: u16 = 53;
@@ -63,8 +64,8 @@ impl<B: PacketBuf> Datapath<B> {
             return Ok(());
         }
         // Through a tunnel: the reply takes the route back, as a packet of our own.
-        let back = walk::back(cx.tables, slot.vrf, request.is_ipv6(), &request.src, slot.origin, slot.peer)
-            .ok_or(DropReason::NoRoute)?;
+        let mut to = Routes::to(cx.tables, request.is_ipv6(), &request.src);
+        let back = walk::back(&mut to, slot.vrf, slot.origin, slot.peer).ok_or(DropReason::NoRoute)?;
         let exit = forward::exit(cx.tables, back.leaf, slot.entropy)?;
         let mut buf = self.burst.bufs[i].take().ok_or(DropReason::NoBuffer)?;
         let sent = self.dress(cx, exit, &mut buf, &reply, slot.entropy)?;

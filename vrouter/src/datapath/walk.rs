@@ -4,10 +4,8 @@ use nexthop::{FibResult, client_hash};
 use packet::{Address, DropReason, InterfaceId, Label, Meta, NextHopId, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
-use crate::tables::{Affinity, Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf, Tables, v4_number};
-
-/// Most VRF translations and group levels on the way to a leaf.
-const MAX_STEPS: usize = 8;
+use super::routes::{MAX_STEPS, Routes};
+use crate::tables::{Affinity, Ecmp, EcmpLeaf, NextHop, PeerId, Role, Rpf};
 
 /// How a member of an ECMP group is chosen.
 #[derive(Clone, Copy, Debug)]
@@ -47,77 +45,33 @@ pub(super) struct Walk {
     pub(super) picked: Option<(NextHopId, usize)>,
 }
 
-/// The longest match for an address.
-#[inline]
-pub(super) fn lookup(tables: &Tables, vrf: VrfId, v6: bool, address: &Address) -> Option<FibResult> {
-    if v6 {
-        tables.vrfs.lookup6(vrf, u128::from_be_bytes(*address))
-    } else {
-        tables.vrfs.lookup4(vrf, v4_number(address))
-    }
-}
-
-/// The longest match for an address and the length of the prefix that matched.
-pub(super) fn lookup_length(
-    tables: &Tables,
-    vrf: VrfId,
-    v6: bool,
-    address: &Address,
-) -> Option<(FibResult, u8)> {
-    if v6 {
-        tables.vrfs.lookup6_len(vrf, u128::from_be_bytes(*address))
-    } else {
-        tables.vrfs.lookup4_len(vrf, v4_number(address))
-    }
-}
-
-/// The route by which an address is known, and the VRF it is in: where one VRF looks into another, the route there.
-pub(super) fn known(tables: &Tables, vrf: VrfId, v6: bool, address: &Address) -> (VrfId, Option<FibResult>) {
-    let (mut vrf, mut found) = (vrf, lookup(tables, vrf, v6, address));
-    for _ in 0..MAX_STEPS {
-        let Some(NextHop::Vrf(other)) = found.and_then(|route| tables.next_hop(route.next_hop())) else {
-            break;
-        };
-        vrf = *other;
-        found = lookup(tables, vrf, v6, address);
-    }
-    (vrf, found)
-}
-
 /// Where a walk begins: at a destination, or at the next hop that a label named.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
     pub(super) vrf: VrfId,
     pub(super) direct: NextHopId,
-    pub(super) v6: bool,
     pub(super) source: &'a Address,
-    pub(super) destination: &'a Address,
     pub(super) origin: Origin,
 }
 
 impl<'a> Start<'a> {
     /// At a packet of the burst.
     pub(super) const fn at(meta: &'a Meta, slot: &Slot) -> Self {
-        Self {
-            vrf: slot.vrf,
-            direct: slot.direct,
-            v6: meta.is_ipv6(),
-            source: &meta.src,
-            destination: &meta.dst,
-            origin: slot.origin,
-        }
+        Self { vrf: slot.vrf, direct: slot.direct, source: &meta.src, origin: slot.origin }
     }
 }
 
 /// Walks from a destination to a leaf.
-pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk, DropReason> {
+#[inline]
+pub(super) fn walk(to: &mut Routes<'_>, start: Start<'_>, pick: Pick) -> Result<Walk, DropReason> {
+    let tables = to.tables;
     let mut vrf = start.vrf;
     let mut route = None;
     let mut label = Label::NONE;
     let mut picked = None;
     let mut id = start.direct;
     if id.0 == 0 {
-        let found = lookup(tables, vrf, start.v6, start.destination).ok_or(DropReason::NoRoute)?;
+        let found = to.in_vrf(vrf).ok_or(DropReason::NoRoute)?;
         id = found.next_hop();
         label = found.label();
         route = Some(found);
@@ -132,7 +86,7 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
         let end = match next_hop {
             NextHop::Discard => return Err(DropReason::Discard),
             NextHop::Reject => return Err(DropReason::Reject),
-            NextHop::Receive => to_node(tables, vrf, start),
+            NextHop::Receive => to_node(to, vrf),
             NextHop::Resolve(_) => End::Out(Leaf::next_hop(id, label)),
             NextHop::Interface(delivery) => match tables.interface(delivery.interface) {
                 Some(interface) if interface.role == Role::Virtual => End::Local(interface.id),
@@ -142,7 +96,7 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
             NextHop::Tunnel(_) => End::Out(Leaf::next_hop(id, label)),
             NextHop::Vrf(other) => {
                 vrf = *other;
-                let found = lookup(tables, vrf, start.v6, start.destination).ok_or(DropReason::NoRoute)?;
+                let found = to.in_vrf(vrf).ok_or(DropReason::NoRoute)?;
                 id = found.next_hop();
                 label = found.label();
                 route = Some(found);
@@ -168,8 +122,8 @@ pub(super) fn walk(tables: &Tables, start: Start<'_>, pick: Pick) -> Result<Walk
 }
 
 /// An address of the vRouter itself, or of the node's own stack where that listens behind a HOST interface.
-fn to_node(tables: &Tables, vrf: VrfId, start: Start<'_>) -> End {
-    tables.node_at(vrf, start.v6, start.destination).map_or(End::Receive, End::Local)
+fn to_node(to: &Routes<'_>, vrf: VrfId) -> End {
+    to.tables.node_at(vrf, to.v6, &to.address).map_or(End::Receive, End::Local)
 }
 
 /// A route's own label goes before that of the group's member.
@@ -204,21 +158,13 @@ fn choose(ecmp: &Ecmp, label: Label, start: &Start<'_>, pick: Pick) -> Result<us
 }
 
 /// What the route back to a source says about the tunnel a packet came through (SEMANTICS 9).
-pub(super) fn rpf(
-    tables: &Tables,
-    mode: Rpf,
-    vrf: VrfId,
-    v6: bool,
-    source: &Address,
-    origin: Origin,
-    peer: PeerId,
-) -> bool {
+pub(super) fn rpf(to: &mut Routes<'_>, mode: Rpf, vrf: VrfId, origin: Origin, peer: PeerId) -> bool {
     match mode {
         Rpf::Off => return true,
         Rpf::Loose if origin == Origin::Tunnel => return peer != PeerId::UNKNOWN,
         Rpf::Loose | Rpf::Strict => {}
     }
-    match back(tables, vrf, v6, source, origin, peer) {
+    match back(to, vrf, origin, peer) {
         Some(Back { through: true, .. }) => true,
         // A workload's packet was bound to its interface already.
         _ => origin == Origin::Workload,
@@ -235,17 +181,11 @@ pub(super) struct Back {
 }
 
 /// Finds the route back to a source, given how the packet came.
-pub(super) fn back(
-    tables: &Tables,
-    vrf: VrfId,
-    v6: bool,
-    source: &Address,
-    origin: Origin,
-    peer: PeerId,
-) -> Option<Back> {
+pub(super) fn back(to: &mut Routes<'_>, vrf: VrfId, origin: Origin, peer: PeerId) -> Option<Back> {
+    let tables = to.tables;
     let mut vrf = vrf;
     for _ in 0..MAX_STEPS {
-        let route = lookup(tables, vrf, v6, source)?;
+        let route = to.in_vrf(vrf)?;
         let id = route.next_hop();
         let leaf = Leaf::next_hop(id, route.label());
         return Some(match tables.next_hop(id)? {
@@ -281,7 +221,7 @@ pub(super) fn back(
             }
             NextHop::Receive | NextHop::SourceNat(_) => {
                 // The node's stack is known by its interface: nobody else is believed to be it.
-                Back { leaf: Leaf::local(tables.node_at(vrf, v6, source)?), through: false }
+                Back { leaf: Leaf::local(tables.node_at(vrf, to.v6, &to.address)?), through: false }
             }
             NextHop::Discard | NextHop::Reject => return None,
         });
