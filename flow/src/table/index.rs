@@ -294,16 +294,17 @@ impl Index {
         hash_of: &impl Fn(u32) -> Hash,
     ) -> Result<Spot, NoSpot> {
         let home = self.home(hash);
-        let alternative = self.alternative(hash);
-        let mut busy = false;
-        for at in [home, alternative] {
-            if !held.try_lock(at) {
-                return Err(NoSpot::Busy);
-            }
-            if let Some(slot) = self.free(at, taken) {
-                return Ok(Spot { bucket: at, slot, away: at != home });
-            }
+        if let Some(slot) = self.free(home, taken) {
+            return Ok(Spot { bucket: home, slot, away: false });
         }
+        let alternative = self.alternative(hash);
+        if !held.try_lock(alternative) {
+            return Err(NoSpot::Busy);
+        }
+        if let Some(slot) = self.free(alternative, taken) {
+            return Ok(Spot { bucket: alternative, slot, away: true });
+        }
+        let mut busy = false;
         for at in [home, alternative] {
             match self.move_one(held, at, taken, hash_of) {
                 Ok(slot) => return Ok(Spot { bucket: at, slot, away: at != home }),

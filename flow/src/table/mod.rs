@@ -238,22 +238,21 @@ impl FlowTable {
         self.find(key, self.hash(key))
     }
 
-    /// Asks the cache for what [`Self::insert`] will touch: the buckets of both keys and a free session. For the
-    /// `ahead`-th of several inserts that follow (0 = the next one), so that their misses of the cache overlap.
-    pub fn prefetch_insert<O>(
-        &self,
-        slots: &WorkerSlots<O>,
-        forward: &FlowKey,
-        reverse: Option<&FlowKey>,
-        ahead: usize,
-    ) {
-        self.index.prefetch(self.hash(forward));
-        if let Some(reverse) = reverse {
-            self.index.prefetch(self.hash(reverse));
-        }
-        if let Some(session) = slots.peek(forward.v6, ahead) {
-            self.prefetch(session * 2, forward.v6);
-            self.prefetch(session * 2 + 1, forward.v6);
+    /// Asks the cache for where [`Self::lookup`] of a key will begin.
+    #[inline]
+    pub fn prefetch_lookup(&self, key: &FlowKey) {
+        self.index.prefetch(self.hash(key));
+    }
+
+    /// Asks the cache for what [`Self::insert`] will touch behind the forward key, which was looked up in vain already: the
+    /// bucket of the reverse one and a free session. For the `ahead`-th of several inserts that follow (0 = the next one),
+    /// so that their misses of the cache overlap.
+    #[inline]
+    pub fn prefetch_insert<O>(&self, slots: &WorkerSlots<O>, reverse: &FlowKey, ahead: usize) {
+        self.prefetch_lookup(reverse);
+        if let Some(session) = slots.peek(reverse.v6, ahead) {
+            self.prefetch(session * 2, reverse.v6);
+            self.prefetch(session * 2 + 1, reverse.v6);
             if let Some(cold) = self.cold.get(session as usize) {
                 prefetch(cold);
             }

@@ -33,8 +33,8 @@ impl Leaf {
     /// A label named the next hop: the destination was not looked up. Kept with a cached leaf.
     pub const DIRECT: u64 = 1 << 61;
 
-    /// The session rests on the routes of a VRF that is not its workload's own: the epochs of its ends do not tell
-    /// whether it still holds. Kept with a cached leaf.
+    /// The session rests on the routes of a VRF that is not its workload's own, or on another workload than its ends: their
+    /// epochs do not tell whether it still holds. Kept with a cached leaf.
     pub const ELSEWHERE: u64 = 1 << 60;
 
     /// What a session keeps beside its leaf.

@@ -105,6 +105,13 @@ pub(super) struct Decision {
     pub(super) bound: Option<Bound>,
 }
 
+impl Decision {
+    /// The key by which replies are found.
+    pub(super) fn reply(&self) -> FlowKey {
+        self.translated.reversed().key(self.reverse_scope)
+    }
+}
+
 /// Hears how a decision came about.
 pub(super) trait Narrate {
     fn tell(&mut self, stage: &'static str, text: impl FnOnce() -> String);

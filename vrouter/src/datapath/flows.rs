@@ -176,6 +176,11 @@ impl<B: PacketBuf> Datapath<B> {
         }
     }
 
+    /// The packets still to be decided about, once.
+    pub(super) fn take_misses(&mut self) -> Bits {
+        Bits(std::mem::take(&mut self.staged.misses) & self.burst.live)
+    }
+
     fn staged_miss(&mut self, i: usize) {
         self.staged.misses |= 1 << i;
     }
@@ -225,11 +230,6 @@ pub(super) fn quoted_key(data: &[u8], meta: &Meta, scope: Scope) -> Option<FlowK
 #[inline]
 pub(super) const fn is_older(then: u32, now: u32) -> bool {
     (now.wrapping_sub(then) as i32) > 0
-}
-
-/// The packets still to be decided about.
-pub(super) fn misses(staged: &Staged, live: u64) -> Bits {
-    Bits(staged.misses & live)
 }
 
 /// The ICMP type and code of a packet; zeros for other protocols.

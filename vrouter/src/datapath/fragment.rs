@@ -275,7 +275,7 @@ impl<B: PacketBuf> Datapath<B> {
                 }
             }
             // A session that ended meanwhile takes its fragments along.
-            for i in super::flows::misses(&self.staged, self.burst.live) {
+            for i in self.take_misses() {
                 self.burst.end(i, Verdict::Dropped(DropReason::FragmentNoFirst));
             }
             self.forward(cx, ports);

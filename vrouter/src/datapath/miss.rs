@@ -1,6 +1,7 @@
 //! Packets without a session: found again at another scope, decided and inserted, or refused; and sessions
 //! that are decided again because something changed.
 
+use arrayvec::ArrayVec;
 use flow::policy::RuleSlot;
 use flow::tcp::{self, HalfState, Progress, Segment};
 use flow::{
@@ -13,8 +14,8 @@ use packet::{DropReason, Facts, Meta, NextHopId, PacketBuf, VrfId};
 
 use super::burst::{Leaf, Origin, Slot};
 use super::decide::{Decision, Opening, Silent, Tuple, decide};
-use super::flows::{icmp_type_code, is_older, misses, peer_of};
-use super::moved::mirrored;
+use super::flows::{icmp_type_code, is_older, peer_of};
+use super::moved::{mirrored, prefetch_mirrored};
 use super::routes::Routes;
 use super::rules::refused_by_rules;
 use super::source_nat::Bind;
@@ -22,17 +23,61 @@ use super::walk::Pick;
 use super::{Context, Datapath, NOBODY};
 use crate::tables::{NextHop, PeerId, Tables};
 
+/// So many packets are decided about before the first one's session is inserted: what their inserts will touch is on its
+/// way from memory meanwhile.
+const GROUP: usize = 8;
+
+/// A packet that was decided about, and has no session yet.
+struct Opener {
+    packet: usize,
+    opening: Opening,
+    decision: Decision,
+}
+
 impl<B: PacketBuf> Datapath<B> {
     pub(super) fn miss(&mut self, cx: &Context<'_>) {
-        for i in misses(&self.staged, self.burst.live) {
-            if let Err(reason) = self.open(cx, i) {
-                self.refuse(cx, i, reason, 0);
+        // Again for those whose session was found at another scope, and cannot go on from there.
+        for _ in 0..2 {
+            let misses = self.take_misses();
+            for i in misses {
+                prefetch_mirrored(cx, &self.burst.meta[i], self.burst.slot[i]);
+            }
+            let mut openers = ArrayVec::<Opener, GROUP>::new();
+            for i in misses {
+                match self.decide(cx, i) {
+                    Ok(Some(opener)) => {
+                        cx.flows.prefetch_insert(&self.slots, &opener.decision.reply(), openers.len());
+                        openers.push(opener);
+                    }
+                    Ok(None) => {}
+                    Err(reason) => self.refuse(cx, i, reason, 0),
+                }
+                if openers.is_full() {
+                    self.open(cx, &mut openers);
+                }
+            }
+            self.open(cx, &mut openers);
+        }
+    }
+
+    /// Opens the sessions of packets that were decided about.
+    fn open(&mut self, cx: &Context<'_>, openers: &mut ArrayVec<Opener, GROUP>) {
+        for Opener { packet, opening, decision } in openers.drain(..) {
+            let established = self.establish(cx, packet, &opening, &decision);
+            if let Some(bound) = &decision.bound
+                && self.worker != NOBODY
+                && established != Ok(Established::Now)
+            {
+                bound.release(cx.tables);
+            }
+            if let Err(reason) = established {
+                self.refuse(cx, packet, reason, 0);
             }
         }
     }
 
-    /// Opens a session for packet `i`, or says why not.
-    fn open(&mut self, cx: &Context<'_>, i: usize) -> Result<(), DropReason> {
+    /// What is to become of packet `i`; nothing if it has a session after all, or why it cannot have one.
+    fn decide(&mut self, cx: &Context<'_>, i: usize) -> Result<Option<Opener>, DropReason> {
         let meta = self.burst.meta[i];
         let slot = self.burst.slot[i];
         if meta.facts.contains(Facts::ICMP_ERROR) {
@@ -42,18 +87,12 @@ impl<B: PacketBuf> Datapath<B> {
         if let Some((id, moved)) = mirrored(cx, &mut to, &meta, slot) {
             self.counters.flow_rekeyed.add(u64::from(moved));
             self.hit(cx, i, id);
-            return Ok(());
+            return Ok(None);
         }
         let opening = opening_of(&meta, slot, self.burst.bufs[i].as_ref());
         let bind = if self.worker == NOBODY { Bind::Foresee(meta.hash) } else { Bind::Claim(meta.hash) };
         let decision = decide(&mut to, &opening, Pick::New(meta.hash), bind, &mut Silent);
-        let established = self.establish(cx, i, &opening, &decision);
-        if let (Some(bound), Bind::Claim(_)) = (&decision.bound, bind)
-            && established != Ok(Established::Now)
-        {
-            bound.release(cx.tables);
-        }
-        established.map(drop)
+        Ok(Some(Opener { packet: i, opening, decision }))
     }
 
     /// Makes the session that was decided about, and lets its first packet go on.
@@ -200,7 +239,8 @@ impl<B: PacketBuf> Datapath<B> {
                     && Tuple::of_key(&reverse.key()) == reply
                     && self.follow_replies(cx, id, decision.reverse_scope, decision.leaf);
                 if same_wire {
-                    forward.set_route(decision.leaf.instead_of(forward.route()));
+                    let far = far_end(forward.scope(), &decision);
+                    forward.set_route(decision.leaf.instead_of(forward.route()) | far);
                     if decision.reverse_leaf != Leaf::default() {
                         reverse.set_route(decision.reverse_leaf.instead_of(reverse.route()));
                     }
@@ -276,6 +316,7 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         if known { 0 } else { Leaf::ELSEWHERE }
     };
     let from_fabric = opening.workload.is_none();
+    let far = if from_fabric { far_end(key.scope, decision) } else { 0 };
     let forward = NewHalf {
         key,
         translation: there,
@@ -284,14 +325,13 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         tcp_ack: tcp[0].1,
         entropy_or_peer: if from_fabric { peer_of(opening.origin, opening.peer).0 } else { entropy },
         validated_at: tables.epoch,
-        route: decision.leaf.0 | direct | elsewhere(key.scope),
+        route: decision.leaf.0 | direct | elsewhere(key.scope) | far,
     };
-    let reply = translated.reversed();
     // The reply of a local workload leaves this node if the opener is elsewhere; the reply from the fabric
     // comes through the tunnel that the session goes into.
     let reply_from_workload = decision.destination.is_some();
     let reverse = NewHalf {
-        key: reply.key(decision.reverse_scope),
+        key: decision.reply(),
         translation: there.of_answers(&original.reversed().plain()),
         verdict,
         tcp: tcp[1].0,
@@ -309,6 +349,14 @@ fn session(plan: &SessionPlan<'_>) -> NewSession {
         limits,
         pinned: false,
     }
+}
+
+/// The mark of a session that rests on an interface which its packets do not come from: what the fabric brings from an
+/// address that a workload of this node has.
+fn far_end(scope: Scope, decision: &Decision) -> u64 {
+    let is_local =
+        scope.kind() != Some(ScopeKind::FromWorkload) && decision.reverse_leaf.interface().is_some();
+    if is_local { Leaf::ELSEWHERE } else { 0 }
 }
 
 /// The counters of the rules that decided.

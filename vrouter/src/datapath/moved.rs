@@ -11,6 +11,13 @@ use super::walk::{self, End, Pick, Start};
 use super::{Context, Datapath};
 use crate::tables::{FloatingIp, Interface, PeerId};
 
+/// Asks the cache for where [`mirrored`] will most likely look.
+pub(super) fn prefetch_mirrored(cx: &Context<'_>, meta: &Meta, slot: Slot) {
+    if let Some(here) = slot.scope.interface() {
+        cx.flows.prefetch_lookup(&FlowKey::from(meta, slot.scope).reversed(Scope::to_workload(here)));
+    }
+}
+
 /// The session of which this packet is a reply, if the far end has moved since: its half gets the new key. Or the session
 /// that an earlier packet of the burst has opened. And whether anything moved.
 pub(super) fn mirrored(

@@ -140,3 +140,23 @@ fn a_stranger_on_the_same_ports_is_not_taken_for_the_one_that_moved() {
     assert_eq!(super::drops(&node, "flow_collision"), 1);
     assert_eq!(node.counters().flow_rekeyed.get(), 0);
 }
+
+#[test]
+fn a_moved_end_whose_session_is_over_opens_another_one() {
+    let scene = Scene { floating: false, a_opens: true, local: false, a_first: false };
+    let mut node = start(scene);
+    both_send(&mut node, scene, false, true);
+    // X is local now, and A would call it from a floating IP: the session that X answers on cannot go on.
+    put(
+        &mut node,
+        "
+- floating_ip: {id: 1, address: 101.1.1.1, vrf: 2, interfaces: [2]}
+- route: {vrf: 2, prefix: '10.9.1.1/32', next_hop: 3}
+- route: {vrf: 1, prefix: '10.9.1.0/24', next_hop: 3}
+",
+    );
+    delete(&mut node, "- route: {vrf: 1, prefix: '10.9.1.1/32', origin: bgp}");
+    x_sends(&mut node, scene, true);
+    assert_eq!(node.counters().flow_created.get(), 2);
+    assert_eq!(node.flows().len(), 1);
+}

@@ -303,7 +303,7 @@ fn what_is_prefetched_is_what_is_taken() {
         let mut taken = Vec::new();
         for n in 1..6 {
             let new = session(key(n, v6));
-            table.prefetch_insert(&slots, &new.forward.key, new.reverse.map(|half| half.key).as_ref(), 0);
+            table.prefetch_insert(&slots, &new.reverse.unwrap().key, 0);
             taken.push(Some(table.insert(&mut slots, &new, Ticks(0)).unwrap().session.number()));
         }
         assert_eq!(taken, expected);
