@@ -125,8 +125,9 @@ impl Narrate for Silent {
     fn tell(&mut self, _: &'static str, _: impl FnOnce() -> String) {}
 }
 
-/// Decides about a session's first packet, given what is known of the routes to its destination; `pick` and `bind` carry the pin and the outside port of a session that is
-/// decided again. The only thing outside that is touched is the pool that `bind` claims a port of.
+/// Decides about a session's first packet, given what is known of the routes to its destination; `pick` and `bind` carry
+/// the pin and the outside port of a session that is decided again. The only thing outside that is touched is the pool
+/// that `bind` claims a port of.
 pub(super) fn decide<N: Narrate>(
     to: &mut Routes<'_>,
     opening: &Opening,

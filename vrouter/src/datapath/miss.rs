@@ -39,12 +39,15 @@ impl<B: PacketBuf> Datapath<B> {
         // Again for those whose session was found at another scope, and cannot go on from there.
         for _ in 0..2 {
             let misses = self.take_misses();
+            if misses.0 == 0 {
+                return;
+            }
             for i in misses {
                 prefetch_mirrored(cx, &self.burst.meta[i], self.burst.slot[i]);
             }
             let mut openers = ArrayVec::<Opener, GROUP>::new();
             for i in misses {
-                match self.decide(cx, i) {
+                match self.opener(cx, i) {
                     Ok(Some(opener)) => {
                         cx.flows.prefetch_insert(&self.slots, &opener.decision.reply(), openers.len());
                         openers.push(opener);
@@ -77,7 +80,7 @@ impl<B: PacketBuf> Datapath<B> {
     }
 
     /// What is to become of packet `i`; nothing if it has a session after all, or why it cannot have one.
-    fn decide(&mut self, cx: &Context<'_>, i: usize) -> Result<Option<Opener>, DropReason> {
+    fn opener(&mut self, cx: &Context<'_>, i: usize) -> Result<Option<Opener>, DropReason> {
         let meta = self.burst.meta[i];
         let slot = self.burst.slot[i];
         if meta.facts.contains(Facts::ICMP_ERROR) {
