@@ -1,5 +1,12 @@
-# Helpers that the scripts share. Source it; it does nothing by itself.
+# Helpers that the scripts share. Sourcing it answers --help with the words at the script's head, and does nothing else.
 # shellcheck shell=bash
+
+case ${1:-} in
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+esac
 
 # Prints to standard error, so that a script's own output stays clean.
 say() { printf '%s\n' "$*" >&2; }
