@@ -1,4 +1,4 @@
-# A Debian kernel in QEMU whose only program is an init script. Needs common.sh, $ROOT, $PREFIX, $WORK,
+# A Debian kernel in QEMU whose only program is an init script. Needs common.sh, namespaces.sh, $ROOT, $PREFIX, $WORK,
 # $WIRE (a capture file of what it receives and sends) and $KEPT (where what was fetched stays for the next time).
 # shellcheck shell=bash
 
@@ -87,6 +87,5 @@ said_or_gone() { grep -q "guest: $1" "$WORK/console" || ! kill -0 "$guest"; }
 end_guest() {
     [ -n "$guest" ] || return 0
     [ "$1" -eq 0 ] || tail -n 30 "$WORK/console" "$WORK/qemu.log" >&2 || true
-    kill "$guest" 2>/dev/null || true
-    wait "$guest" 2>/dev/null || true
+    end_processes "$guest"
 }

@@ -30,7 +30,7 @@ plug() {
     done
 }
 
-# port NAME:INTERFACE: an interface that a vrouterd has for itself: the kernel says nothing on it.
+# quiet NAME:INTERFACE: an interface that a vrouterd has for itself: the kernel says nothing on it.
 quiet() {
     in_ns "${1%%:*}" sysctl -q -w "net.ipv6.conf.${1##*:}.disable_ipv6=1"
 }
@@ -61,20 +61,24 @@ ctl() {
     "$BIN/vrouterctl" --agent "unix://$WORK/$name/agent.sock" "$@"
 }
 
-# Ends the daemons in order, then everything else that runs in our namespaces, then the namespaces.
+# end_processes PROCESS...: of this shell. Who has not ended 20 seconds after having been asked to is not asked again.
+end_processes() {
+    kill -TERM "$@" 2>/dev/null || true
+    wait_for 20 "processes to end" gone "$@" || kill -KILL "$@" 2>/dev/null || true
+}
+# gone PROCESS...: none of them is there any more.
+gone() { ! kill -0 "$@" 2>/dev/null; }
+
+# Ends the daemons, then everything else that runs in our namespaces, then the namespaces. What fails does not keep the
+# rest from being removed.
 remove_all() {
-    local process name
-    for process in "${daemons[@]}"; do
-        kill -TERM "$process" 2>/dev/null || true
-    done
-    for process in "${daemons[@]}"; do
-        wait "$process" 2>/dev/null || true
-    done
+    local name
+    end_processes "${daemons[@]}"
     daemons=()
     for name in $(ip netns list | awk -v prefix="$PREFIX" 'index($1, prefix) == 1 {print $1}'); do
         ip netns pids "$name" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
         wait_for 10 "processes in $name to end" no_processes "$name" || true
-        ip netns delete "$name"
+        ip netns delete "$name" || say "namespace $name stays"
     done
 }
 
@@ -88,18 +92,28 @@ remove_at_exit() {
     trap 'exit 143' TERM
 }
 at_exit() { :; }
+# Nothing interrupts it: no wait in it is without end.
 finish() {
     local status=$?
-    trap - EXIT INT TERM
-    at_exit "$status"
+    trap - EXIT
+    trap '' HUP INT TERM
+    at_exit "$status" || true
     remove_all
     rm -rf "$WORK"
     exit "$status"
 }
 
-# stay: with $KEEP, waits for somebody who looks around.
+# stay: with $KEEP, waits for somebody who looks around. A signal ends only the waiting; but bash goes on reading after
+# a trap, so it looks now and then whether there was one.
 stay() {
     [ "${KEEP:-no}" = yes ] && [ -t 0 ] || return 0
     say "Running in namespaces $PREFIX*. For example: $BIN/vrouterctl --agent unix://$WORK/node1/agent.sock get flow"
-    read -r -p "Enter ends it. " || true
+    say "Enter ends it."
+    local over=
+    trap 'over=yes' HUP INT TERM
+    # At the end of the input there is nobody; in time without a line there may be.
+    until [ -n "$over" ] || read -r -t 1; do
+        [ $? -gt 128 ] || break
+    done
+    trap '' HUP INT TERM
 }
