@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// A network namespace, deleted when dropped.
+/// A network namespace, deleted when dropped, with whatever runs in it.
 pub(crate) struct Namespace(pub(crate) String);
 
 impl Namespace {
@@ -66,6 +66,12 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // Who is still in there would keep all but the name of it.
+        let processes = Command::new("ip").args(["netns", "pids", &self.0]).output();
+        let processes = processes.map(|output| output.stdout).unwrap_or_default();
+        for process in String::from_utf8_lossy(&processes).split_whitespace() {
+            let _ = Command::new("kill").args(["-KILL", process]).status();
+        }
         // Gone already is as good.
         let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
     }
