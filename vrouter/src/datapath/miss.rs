@@ -459,11 +459,13 @@ fn direct_again(tables: &Tables, scope: Scope, forward: &Half<'_>) -> NextHopId 
     }
 }
 
-/// The epoch of the last change that concerns a session: its two ends, and the VRF that its first packet was routed in.
+/// The epoch of the last change that concerns a session: its two ends, and the VRF that its first packet was routed in,
+/// unless a label named the next hop.
 fn changed_at(tables: &Tables, opening: &Opening, forward: &Half<'_>, vrf: VrfId) -> u32 {
     let receiver = Leaf::cached(forward.route()).interface();
     let ends = [opening.workload, receiver].into_iter().flatten().map(|id| tables.interface(id));
     // If an interface is gone, everything about the session is in question.
     let ends = ends.map(|row| row.map_or(tables.epoch, |row| tables.settled(row)));
-    tables.newest(ends.chain([tables.vrf_epoch(vrf)]))
+    let routed = (opening.direct.0 == 0).then(|| tables.vrf_epoch(vrf));
+    tables.newest(ends.chain(routed))
 }

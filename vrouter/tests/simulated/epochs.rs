@@ -1,6 +1,7 @@
 //! A change concerns the sessions that rest on it, at their next packet, and costs the others nothing (SEMANTICS 17).
 
 use etherparse::PacketBuilder;
+use vrouter::simulator::Simulator;
 
 use super::{from_node, neighbours, node, put, send, tunnel, udp, workload};
 
@@ -35,6 +36,32 @@ fn a_session_of_another_vrf_than_its_workloads_hears_of_that_vrfs_changes() {
     assert!(node.counters().express.get() > 0, "replies take the short way");
     put(&mut node, r#"- route: {vrf: 2, prefix: "10.9.1.1/32", next_hop: 102}"#);
     assert_eq!(tunnel(&send(&mut node, 2, &reply)[0].1), ([10, 1, 0, 102], 1000));
+}
+
+#[test]
+fn a_session_by_label_hears_when_the_next_hop_leads_elsewhere() {
+    let objects = workload(2, "10.1.1.3", ", rpf: LOOSE")
+        + &workload(3, "10.1.1.4", ", rpf: LOOSE")
+        + r#"
+- next_hop: {id: 20, interface: {interface: 2}}
+- next_hop: {id: 21, ecmp: {members: [{next_hop: 2, weight: 1}]}}
+- next_hop: {id: 101, tunnel: {encapsulation: MPLS_OVER_UDP, destination: "10.1.0.101", label: 101}}
+- mpls_label: {label: 20, next_hop: 20}
+- mpls_label: {label: 21, next_hop: 21}
+"#;
+    let mut node = node(100, &objects);
+    neighbours(&mut node, &["10.1.0.101"]);
+    let packet = |label, port| {
+        let mut inner = Vec::new();
+        PacketBuilder::ipv4(REMOTE, WORKLOAD, 63).udp(port, 1000).write(&mut inner, &[0; 8]).unwrap();
+        [from_node(101, label, &inner)]
+    };
+    let packets = [packet(20, 2000), packet(21, 2001)];
+    let receivers = |node: &mut Simulator| packets.each_ref().map(|packet| send(node, 1, packet)[0].0.0);
+    assert_eq!([receivers(&mut node), receivers(&mut node)], [[2, 2], [2, 2]]);
+    put(&mut node, "- next_hop: {id: 20, interface: {interface: 3}}");
+    put(&mut node, "- next_hop: {id: 21, ecmp: {members: [{next_hop: 3, weight: 1}]}}");
+    assert_eq!(receivers(&mut node), [3, 3]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nexthop::EcmpGroup;
-use packet::{DropReason, Label, NextHopId};
+use packet::{DropReason, InterfaceId, Label, NextHopId};
 
 use super::{Compiler, Context, Dirty};
 use crate::{
@@ -32,6 +32,10 @@ impl Compiler {
         }
         if leads_elsewhere(before.as_ref(), after.as_ref()) {
             dirty.moved.insert(id);
+            // Labels may lead here without any route.
+            if before.is_some() {
+                dirty.raised.extend([&before, &after].into_iter().flatten().flat_map(local_ends));
+            }
         }
         match after {
             Some(row) => drop(cx.tables.next_hops.set(id.0, row)),
@@ -130,6 +134,16 @@ fn leaf(store: &Store, tables: &Tables, id: NextHopId) -> EcmpLeaf {
         },
         Some(NextHop::Resolve(delivery)) => EcmpLeaf::Plain(delivery.interface),
         _ => EcmpLeaf::Dead,
+    }
+}
+
+/// The interfaces of this node that a next hop leads to.
+fn local_ends(next_hop: &NextHop) -> Vec<InterfaceId> {
+    let local = |leaf: &EcmpLeaf| if let EcmpLeaf::Local(interface) = leaf { Some(*interface) } else { None };
+    match next_hop {
+        NextHop::Interface(delivery) => vec![delivery.interface],
+        NextHop::Ecmp(group) => group.leaves.iter().filter_map(local).collect(),
+        _ => Vec::new(),
     }
 }
 
