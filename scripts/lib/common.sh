@@ -39,6 +39,29 @@ target_directory() {
     esac
 }
 
+# missing_packages PACKAGE...: those of Debian that are not installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || echo "$package"
+    done
+}
+
+# install_packages PACKAGE...: from Debian's archive. Their services are not started: what we run of them is in namespaces.
+install_packages() (
+    say "installing: $*"
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    apt-get update -qq || say "apt-get update failed: going on with what is known already"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+)
+
 # What a test may not leave behind, one line each: compare before and after.
 machine_state() {
     ip netns list 2>/dev/null | awk '{print "namespace " $1}'
