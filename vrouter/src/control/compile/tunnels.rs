@@ -219,7 +219,9 @@ impl OuterMtu {
     }
 }
 
-/// The ways out that can be used: dead ones are left while another is there.
+/// The ways out that can be used: those whose neighbour has answered; while none has, those whose neighbour may yet
+/// (packets wait for it), and last those that did not. A dead neighbour that is asked again is no way out before it
+/// answers.
 fn members(
     cx: &Context<'_>,
     tunnel: &TunnelSpec,
@@ -228,7 +230,7 @@ fn members(
     wanted: &mut Wanted,
     unresolved: &mut DropReason,
 ) -> Arc<[TunnelMember]> {
-    let (mut usable, mut failed) = (Vec::new(), Vec::new());
+    let (mut resolved, mut waiting, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for (id, neighbour) in trail.ends.clone() {
         let Some(interface) = cx.store.interface(id).filter(|spec| spec.role == Role::Fabric) else {
             continue;
@@ -272,10 +274,15 @@ fn members(
             inner_mtu: outer_mtu.saturating_sub(u16::try_from(template.overhead()).unwrap_or(u16::MAX)),
             template,
         };
-        let list = if state == Some(NeighbourState::Failed) { &mut failed } else { &mut usable };
+        let list = match state {
+            Some(NeighbourState::Resolved(_)) => &mut resolved,
+            Some(NeighbourState::Failed) => &mut failed,
+            None => &mut waiting,
+        };
         list.push(member);
     }
-    if usable.is_empty() { failed.into() } else { usable.into() }
+    let best = [resolved, waiting, failed].into_iter().find(|list| !list.is_empty());
+    best.unwrap_or_default().into()
 }
 
 /// The source of a tunnel that names none: an address of the out interface, else (unnumbered uplinks)

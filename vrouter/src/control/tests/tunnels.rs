@@ -108,17 +108,23 @@ fn a_failed_uplink_is_left_while_another_is_there() {
 - next_hop: {id: 20, tunnel: {encapsulation: MPLS_OVER_UDP, destination: 2.2.2.2}}
 - route: {vrf: 0, prefix: '0.0.0.0/0', next_hop: 3}",
     );
+    let ways = |bench: &mut Bench| -> Vec<u16> {
+        bench.control.publish();
+        bench.tunnel(20).members.iter().map(|member| member.interface.0).collect()
+    };
+    assert_eq!(ways(&mut bench), [1, 2], "none has answered: packets wait for both");
     bench.control.hear(InterfaceId(2), &arp_reply([10, 2, 0, 1], MAC));
+    assert_eq!(ways(&mut bench), [2], "the other has not answered yet");
     for now in [1_000, 2_000, 3_000] {
         bench.control.advance(now);
     }
-    bench.control.publish();
-    assert_eq!(bench.tunnel(20).members.iter().map(|m| m.interface.0).collect::<Vec<_>>(), [2]);
+    assert_eq!(ways(&mut bench), [2]);
     // The dead one is asked again, and taken back when it answers.
+    bench.control.take_frames();
     bench.control.advance(8_000);
+    assert_eq!((ways(&mut bench), requests(&mut bench)), (vec![2], vec![1]), "asked, not yet back");
     bench.control.hear(InterfaceId(1), &arp_reply([10, 1, 0, 1], MAC));
-    bench.control.publish();
-    assert_eq!(bench.tunnel(20).members.len(), 2);
+    assert_eq!(ways(&mut bench), [1, 2]);
 }
 
 #[test]
