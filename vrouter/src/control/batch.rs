@@ -3,6 +3,7 @@
 
 mod checks;
 mod connected;
+mod labels;
 mod limits;
 mod port_maps;
 mod routes;

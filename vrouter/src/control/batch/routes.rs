@@ -3,14 +3,13 @@
 use ahash::AHashMap;
 use packet::{NextHopId, VrfId};
 
-use super::{RouteChange, Staged, View, Writer, may_write};
+use super::{RouteChange, Staged, View, Writer, labels, may_write};
 use crate::control::{
     fault::{Code, Fault},
     names::NameId,
-    objects::{NextHopKind, ObjectKey, Path, RouteKey, RouteSpec, Spec},
+    objects::{ObjectKey, Path, RouteKey, RouteSpec},
     store::Store,
 };
-use packet::encap::Encapsulation;
 
 /// The changes that a batch makes to routes. Memberships are taken for every path that is to come.
 pub(super) fn stage(
@@ -70,7 +69,7 @@ pub(super) fn references(store: &Store, staged: &Staged) -> Result<(), Fault> {
         }
         if next_hop != Some((path.next_hop, path.label)) {
             need(&view, key, "next_hop", ObjectKey::NextHop(path.next_hop))?;
-            label_fits(&view, key, path.next_hop, path.label)?;
+            labels::fits(&view, key, path.next_hop, path.label)?;
             next_hop = Some((path.next_hop, path.label));
         }
         if groups != Some(path.membership) {
@@ -80,6 +79,7 @@ pub(super) fn references(store: &Store, staged: &Staged) -> Result<(), Fault> {
             groups = Some(path.membership);
         }
     }
+    labels::still_fit(&view, staged)?;
     deleted(&view, staged)
 }
 
@@ -88,18 +88,6 @@ fn need(view: &View<'_>, key: ObjectKey, field: &str, target: ObjectKey) -> Resu
         return Ok(());
     }
     Err(view.refuse(key, field, format!("{} does not exist", view.name(target))))
-}
-
-/// An MPLS tunnel carries labels of 20 bits; only VXLAN carries VNIs of 24.
-fn label_fits(view: &View<'_>, key: ObjectKey, next_hop: NextHopId, label: u32) -> Result<(), Fault> {
-    let Some(Spec::NextHop(spec)) = view.get(ObjectKey::NextHop(next_hop)) else { return Ok(()) };
-    match &spec.kind {
-        NextHopKind::Tunnel(tunnel) if tunnel.encapsulation != Encapsulation::Vxlan && label > 0xf_ffff => {
-            let text = format!("{label} is no MPLS label: next_hop {next_hop} takes 16 to 1048575");
-            Err(Fault { code: Code::InvalidArgument, ..view.refuse(key, "label", text) })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Nothing that a route names may go.
@@ -115,7 +103,7 @@ fn deleted(view: &View<'_>, staged: &Staged) -> Result<(), Fault> {
     Ok(())
 }
 
-fn is_staged(staged: &Staged, key: &RouteKey) -> bool {
+pub(super) fn is_staged(staged: &Staged, key: &RouteKey) -> bool {
     staged.routes.binary_search_by_key(key, |change| change.key).is_ok()
 }
 
@@ -136,16 +124,20 @@ fn next_hop_is_free(view: &View<'_>, staged: &Staged, id: NextHopId) -> Result<(
     if released.count() as u64 == used {
         return Ok(());
     }
-    let route = view.store.route_uses(id).find_map(|(vrf, _)| {
-        let first = RouteKey::first_of_vrf(vrf);
-        let routes = view.store.routes.from(&first).take_while(|(key, _)| key.vrf == vrf);
-        let mut naming = routes.filter(|(_, path)| path.next_hop == id).map(|(key, _)| *key);
-        naming.find(|key| !is_staged(staged, key))
-    });
-    match route {
+    match naming(view, id).find(|(key, _)| !is_staged(staged, key)) {
         None => Ok(()),
-        Some(route) => Err(in_use(view, ObjectKey::NextHop(id), route)),
+        Some((route, _)) => Err(in_use(view, ObjectKey::NextHop(id), route)),
     }
+}
+
+/// The routes of the store that name a next hop.
+pub(super) fn naming(view: &View<'_>, id: NextHopId) -> impl Iterator<Item = (RouteKey, Path)> {
+    let store = view.store;
+    store.route_uses(id).flat_map(move |(vrf, _)| {
+        let first = RouteKey::first_of_vrf(vrf);
+        let routes = store.routes.from(&first).take_while(move |(key, _)| key.vrf == vrf);
+        routes.filter(move |(_, path)| path.next_hop == id).map(|(&key, &path)| (key, path))
+    })
 }
 
 fn group_is_free(view: &View<'_>, staged: &Staged, group: u32) -> Result<(), Fault> {

@@ -52,3 +52,39 @@ fn labels_and_vnis_name_their_targets_until_they_go() {
     bench.delete("- mpls_label: {label: 40}\n- vni: {vni: 40}");
     assert_eq!((bench.tables().labels.get(Label(40)), bench.tables().vnis.get(Label(40))), (None, None));
 }
+
+#[test]
+fn a_label_that_mpls_cannot_carry_is_refused_from_both_ends() {
+    let mut bench = Bench::node();
+    let tunnel = |id: u32, encapsulation: &str| {
+        let router_mac = "router_mac: '02:00:00:00:00:01'";
+        format!("- next_hop: {{id: {id}, tunnel: {{encapsulation: {encapsulation}, destination: 10.1.0.196, {router_mac}}}}}\n")
+    };
+    let group = |id: u32, members: &[u32]| {
+        let members: Vec<_> = members.iter().map(|id| format!("{{next_hop: {id}, weight: 1}}")).collect();
+        format!("- next_hop: {{id: {id}, ecmp: {{members: [{}]}}}}\n", members.join(", "))
+    };
+    let route = |next_hop: u32| {
+        format!("- route: {{vrf: 1, prefix: '10.9.{next_hop}.0/24', next_hop: {next_hop}, label: 1193046}}\n")
+    };
+    bench.put(&[tunnel(30, "VXLAN"), tunnel(31, "VXLAN"), group(40, &[20, 21]), group(41, &[30, 31])].concat());
+    // The route is the new one.
+    let route_40 = (3, "route 1/10.9.40.0/24/controller".to_owned(), "label");
+    assert_eq!(refusal(&bench.try_put(&route(40))), route_40);
+    bench.put(&[route(30), route(41)].concat());
+    // The next hop is.
+    let next_hop = |id: u32, field| (9, format!("next_hop {id}"), field);
+    let encapsulation = "tunnel.encapsulation";
+    assert_eq!(refusal(&bench.try_put(&tunnel(30, "MPLS_OVER_UDP"))), next_hop(30, encapsulation));
+    let result = bench.try_put(&tunnel(31, "MPLS_OVER_UDP"));
+    assert_eq!(refusal(&result), next_hop(31, encapsulation), "through the group");
+    assert!(result.message.contains("route 1/10.9.41.0/24/controller has the label 1193046"), "{result:?}");
+    let member = "ecmp.members[1].next_hop";
+    assert_eq!(refusal(&bench.try_put(&group(41, &[30, 20]))), next_hop(41, member));
+    // Whoever takes the routes along may.
+    let moved = route(41).replace("1193046", "77");
+    bench.put(&[tunnel(31, "MPLS_OVER_UDP"), moved].concat());
+    assert_eq!(refusal(&bench.try_put(&route(41))).0, 3);
+    bench.delete(&route(30));
+    bench.put(&tunnel(30, "MPLS_OVER_UDP"));
+}
