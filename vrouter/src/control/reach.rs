@@ -167,9 +167,7 @@ impl<P: Ports> Control<P> {
         let mut addresses: Vec<(Ip, u8)> =
             spec.addresses.iter().map(|address| (address.ip, address.length)).collect();
         if !addresses.iter().any(|(ip, _)| !ip.v6) {
-            let others =
-                self.store.interfaces().filter(|other| other.role == Role::Fabric && other.vrf == spec.vrf);
-            let lent = others.filter_map(|other| other.first_address(false)).next();
+            let lent = self.store.lent_address(spec.vrf, false);
             addresses.extend(lent.map(|ip| (ip, ip.host().length())));
         }
         Some(Asker { mac, addresses })

@@ -16,7 +16,9 @@ use super::{
         RouteKey, SecurityGroupSpec, SourceNatSpec, Spec, VrfSpec,
     },
     sorted::SortedPages,
+    text::Ip,
 };
+use crate::tables::Role;
 
 /// One object with what belongs to every object.
 #[derive(Clone, Debug)]
@@ -95,6 +97,12 @@ impl Store {
             Spec::Interface(spec) => Some(spec),
             _ => None,
         })
+    }
+
+    /// The address that a fabric interface without one of this family (unnumbered) borrows from another of its VRF.
+    pub(crate) fn lent_address(&self, vrf: VrfId, v6: bool) -> Option<Ip> {
+        let lenders = self.interfaces().filter(|spec| spec.role == Role::Fabric && spec.vrf == vrf);
+        lenders.filter_map(|spec| spec.routable_address(v6)).next()
     }
 
     /// All pools of source NAT.

@@ -18,7 +18,8 @@ pub(super) fn fits(view: &View<'_>, key: ObjectKey, next_hop: NextHopId, label: 
     if label <= HIGHEST {
         return Ok(());
     }
-    let Some(tunnel) = next_hop_after(view, next_hop).and_then(|spec| mpls(spec, |id| next_hop_after(view, id)))
+    let Some(tunnel) =
+        next_hop_after(view, next_hop).and_then(|spec| mpls(spec, |id| next_hop_after(view, id)))
     else {
         return Ok(());
     };
@@ -50,7 +51,8 @@ fn keeps_labels(view: &View<'_>, staged: &Staged, changed: ObjectKey, id: NextHo
     if before(id).is_none_or(|spec| mpls(spec, before).is_some()) {
         return Ok(());
     }
-    let Some(tunnel) = next_hop_after(view, id).and_then(|spec| mpls(spec, |id| next_hop_after(view, id))) else {
+    let Some(tunnel) = next_hop_after(view, id).and_then(|spec| mpls(spec, |id| next_hop_after(view, id)))
+    else {
         return Ok(());
     };
     let Some((route, label)) = route_above(view, staged, id) else { return Ok(()) };
@@ -77,9 +79,7 @@ fn mpls<'a>(
     spec: &'a NextHopSpec,
     look_up: impl Fn(NextHopId) -> Option<&'a NextHopSpec>,
 ) -> Option<NextHopId> {
-    let is_mpls = |spec: &NextHopSpec| {
-        matches!(&spec.kind, NextHopKind::Tunnel(tunnel) if tunnel.encapsulation != Encapsulation::Vxlan)
-    };
+    let is_mpls = |spec: &NextHopSpec| matches!(&spec.kind, NextHopKind::Tunnel(tunnel) if tunnel.encapsulation != Encapsulation::Vxlan);
     let members = spec.members().iter().map(|member| member.next_hop);
     let member = members.filter_map(look_up).find(|member| is_mpls(member));
     if is_mpls(spec) { Some(spec.id) } else { member.map(|member| member.id) }

@@ -2,6 +2,7 @@
 //! built again; then the epochs of whatever may alter a cached flow decision are raised (SEMANTICS 17).
 
 mod epochs;
+mod grounds;
 mod interfaces;
 mod network_policies;
 mod next_hops;
@@ -25,7 +26,7 @@ use super::{
     store::Store,
     text::Ip,
 };
-use crate::tables::Tables;
+use crate::tables::{Role, Tables};
 use rule_slots::Slots;
 
 /// Ports behind interfaces.
@@ -38,7 +39,7 @@ pub(crate) struct Compiler {
     policies: policies::Policies,
     network_policies: network_policies::NetworkPolicies,
     peers: peers::PeerIds,
-    tunnels: tunnels::Tunnels,
+    tunnels: grounds::Tunnels,
     path_mtus: path_mtu::PathMtus,
     links: epochs::VrfLinks,
     port_pools: source_nats::PortPools,
@@ -81,7 +82,7 @@ impl Compiler {
         for change in &staged.objects {
             self.follow(cx, change.key, &mut dirty);
             for record in [&change.before, &change.after].into_iter().flatten() {
-                follow_content(cx, &record.spec, &mut dirty);
+                self.follow_content(cx, &record.spec, &mut dirty);
             }
             if let ObjectKey::SecurityGroup(id) = change.key {
                 let group = cx.store.security_group(id).map(|spec| spec.group.clone());
@@ -164,6 +165,44 @@ impl Compiler {
         }
     }
 
+    /// What a changed object takes with it by its content, before and after: those whom it names.
+    fn follow_content(&self, cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
+        match spec {
+            Spec::Interface(spec) => {
+                dirty.interfaces.extend(spec.twin_of);
+                source_nats::follow_interface(cx.store, spec, dirty);
+                if spec.role == Role::Fabric {
+                    dirty.tunnels.extend(self.tunnels.borrowing_in(spec.vrf));
+                }
+            }
+            Spec::SourceNat(spec) => source_nats::follow(cx.store, spec, dirty),
+            Spec::LinkLocalService(spec) => {
+                let users = spec.vrfs.iter().flat_map(|&vrf| interfaces::in_vrf(cx.store, vrf));
+                dirty.interfaces.extend(users.map(|spec| spec.id));
+            }
+            Spec::FloatingIp(spec) => {
+                dirty.interfaces.extend(&spec.interfaces);
+                if spec.node_port.is_some() {
+                    dirty
+                        .interfaces
+                        .extend(interfaces::fabric_in_vrf(cx.store, spec.vrf).map(|spec| spec.id));
+                }
+            }
+            Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),
+            Spec::NextHop(spec) => {
+                if let NextHopKind::Interface(id, None) = spec.kind
+                    && cx
+                        .tables
+                        .interface(id)
+                        .is_some_and(|row| row.delivery != interfaces::delivery(cx.store, id))
+                {
+                    dirty.interfaces.insert(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn next_hops(&mut self, cx: &mut Context<'_>, dirty: &mut Dirty) {
         let ids = std::mem::take(&mut dirty.next_hops);
         // Groups ask their members what they lead to, so members come first.
@@ -178,39 +217,6 @@ impl Compiler {
 /// Ecmp groups that have this next hop as member.
 fn groups_of(store: &Store, id: NextHopId) -> impl Iterator<Item = NextHopId> + '_ {
     store.referrers(ObjectKey::NextHop(id)).filter_map(ObjectKey::next_hop)
-}
-
-/// What a changed object takes with it by its content, before and after: those whom it names.
-fn follow_content(cx: &Context<'_>, spec: &Spec, dirty: &mut Dirty) {
-    match spec {
-        Spec::Interface(spec) => {
-            dirty.interfaces.extend(spec.twin_of);
-            source_nats::follow_interface(cx.store, spec, dirty);
-        }
-        Spec::SourceNat(spec) => source_nats::follow(cx.store, spec, dirty),
-        Spec::LinkLocalService(spec) => {
-            let users = spec.vrfs.iter().flat_map(|&vrf| interfaces::in_vrf(cx.store, vrf));
-            dirty.interfaces.extend(users.map(|spec| spec.id));
-        }
-        Spec::FloatingIp(spec) => {
-            dirty.interfaces.extend(&spec.interfaces);
-            if spec.node_port.is_some() {
-                dirty.interfaces.extend(interfaces::fabric_in_vrf(cx.store, spec.vrf).map(|spec| spec.id));
-            }
-        }
-        Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),
-        Spec::NextHop(spec) => {
-            if let NextHopKind::Interface(id, None) = spec.kind
-                && cx
-                    .tables
-                    .interface(id)
-                    .is_some_and(|row| row.delivery != interfaces::delivery(cx.store, id))
-            {
-                dirty.interfaces.insert(id);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Labels and VNIs: one entry each. Their ranges were checked when they were read.

@@ -2,20 +2,15 @@
 //! and vrf next hops, to neighbours on fabric interfaces; for each there is a template. Whatever was
 //! looked at on the way is remembered, so that a change of it leads back to the tunnel (SEMANTICS 21).
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
-use ahash::AHashMap;
-use nexthop::{FibResult, Hop, Prefix, Uplink, resolve};
+use nexthop::{FibResult, Hop, Uplink, resolve};
 use packet::{
-    DropReason, InterfaceId, NextHopId, VrfId,
+    DropReason, NextHopId, VrfId,
     encap::{self, Template},
 };
 
-use super::{Compiler, Context, Wanted};
+use super::{Compiler, Context, Wanted, grounds::Trail};
 use crate::{
     control::{
         objects::{InterfaceSpec, NextHopKind, TunnelSpec},
@@ -26,104 +21,6 @@ use crate::{
 
 /// Most uplinks of one tunnel.
 const MAX_MEMBERS: usize = 64;
-
-/// Something that was looked at to resolve a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Ground {
-    NextHop(NextHopId),
-    Interface(InterfaceId),
-    Neighbour(InterfaceId, Ip),
-}
-
-/// Which tunnels stand on what.
-#[derive(Debug, Default)]
-pub(super) struct Tunnels {
-    by_ground: AHashMap<Ground, BTreeSet<NextHopId>>,
-    /// Destinations that were looked up, in order of address: a changed prefix finds those it covers.
-    by_lookup: BTreeMap<(VrfId, Ip), BTreeSet<NextHopId>>,
-    grounds: AHashMap<NextHopId, Trail>,
-}
-
-/// What resolving one tunnel looked at.
-#[derive(Clone, Debug, Default)]
-struct Trail {
-    grounds: BTreeSet<Ground>,
-    lookups: BTreeSet<(VrfId, Ip)>,
-    /// The ways out, in the order they were found.
-    ends: Vec<(InterfaceId, Ip)>,
-}
-
-impl Tunnels {
-    fn on(&self, ground: Ground) -> BTreeSet<NextHopId> {
-        self.by_ground.get(&ground).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn through_next_hop(&self, id: NextHopId) -> BTreeSet<NextHopId> {
-        self.on(Ground::NextHop(id))
-    }
-
-    pub(super) fn through_interface(&self, id: InterfaceId) -> BTreeSet<NextHopId> {
-        self.on(Ground::Interface(id))
-    }
-
-    pub(super) fn through_neighbour(&self, interface: InterfaceId, ip: Ip) -> BTreeSet<NextHopId> {
-        self.on(Ground::Neighbour(interface, ip))
-    }
-
-    /// Tunnels to this destination, whatever their transport VRF.
-    pub(super) fn to(&self, destination: Ip) -> BTreeSet<NextHopId> {
-        let to_it = self.by_lookup.iter().filter(|((_, ip), _)| *ip == destination);
-        to_it.flat_map(|(_, ids)| ids).copied().collect()
-    }
-
-    pub(super) fn stand_on(&self, interface: InterfaceId, ip: Ip) -> bool {
-        self.by_ground.contains_key(&Ground::Neighbour(interface, ip))
-    }
-
-    /// Adds the tunnels whose way was looked up under a prefix.
-    pub(super) fn covered_by(&self, vrf: VrfId, network: Prefix, tunnels: &mut BTreeSet<NextHopId>) {
-        if self.by_lookup.is_empty() {
-            return;
-        }
-        let first = Ip { v6: network.is_v6(), address: network.address() };
-        let under = self.by_lookup.range((vrf, first)..).take_while(|((other, ip), _)| {
-            *other == vrf && ip.v6 == network.is_v6() && network.contains(ip.address)
-        });
-        under.for_each(|(_, ids)| tunnels.extend(ids));
-    }
-
-    /// Forgets what a tunnel stood on.
-    pub(super) fn forget(&mut self, id: NextHopId) {
-        let Some(trail) = self.grounds.remove(&id) else { return };
-        for ground in trail.grounds {
-            if let Some(tunnels) = self.by_ground.get_mut(&ground) {
-                tunnels.remove(&id);
-                if tunnels.is_empty() {
-                    self.by_ground.remove(&ground);
-                }
-            }
-        }
-        for lookup in trail.lookups {
-            if let Some(tunnels) = self.by_lookup.get_mut(&lookup) {
-                tunnels.remove(&id);
-                if tunnels.is_empty() {
-                    self.by_lookup.remove(&lookup);
-                }
-            }
-        }
-    }
-
-    fn remember(&mut self, id: NextHopId, trail: Trail) {
-        self.forget(id);
-        for &ground in &trail.grounds {
-            self.by_ground.entry(ground).or_default().insert(id);
-        }
-        for &lookup in &trail.lookups {
-            self.by_lookup.entry(lookup).or_default().insert(id);
-        }
-        self.grounds.insert(id, trail);
-    }
-}
 
 impl Compiler {
     /// Resolves tunnels again. Returns the neighbours they need and nobody has asked for.
@@ -153,7 +50,7 @@ impl Compiler {
 fn trail(cx: &Context<'_>, vrf: VrfId, destination: Ip) -> Trail {
     let trail = RefCell::new(Trail::default());
     let lookup = |vrf, _| {
-        trail.borrow_mut().lookups.insert((vrf, destination));
+        trail.borrow_mut().look_up(vrf, destination);
         let found = if destination.v6 {
             cx.tables.vrfs.lookup6(vrf, u128::from_be_bytes(destination.address))
         } else {
@@ -162,7 +59,7 @@ fn trail(cx: &Context<'_>, vrf: VrfId, destination: Ip) -> Trail {
         found.map(FibResult::next_hop)
     };
     let next_hop = |id| {
-        trail.borrow_mut().grounds.insert(Ground::NextHop(id));
+        trail.borrow_mut().next_hop(id);
         Some(hop(&cx.store.next_hop(id)?.kind))
     };
     // Why a destination does not resolve is for whoever explains it; here it has no way out.
@@ -195,14 +92,6 @@ fn hop(kind: &NextHopKind) -> Hop {
     }
 }
 
-impl Trail {
-    fn end(&mut self, interface: InterfaceId, neighbour: Ip) {
-        self.grounds.insert(Ground::Interface(interface));
-        self.grounds.insert(Ground::Neighbour(interface, neighbour));
-        self.ends.push((interface, neighbour));
-    }
-}
-
 /// What limits the tunnel's own packets.
 #[derive(Clone, Copy)]
 struct OuterMtu {
@@ -231,7 +120,7 @@ fn members(
     unresolved: &mut DropReason,
 ) -> Arc<[TunnelMember]> {
     let (mut resolved, mut waiting, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, neighbour) in trail.ends.clone() {
+    for (id, neighbour) in trail.ends().to_vec() {
         let Some(interface) = cx.store.interface(id).filter(|spec| spec.role == Role::Fabric) else {
             continue;
         };
@@ -285,19 +174,11 @@ fn members(
     best.unwrap_or_default().into()
 }
 
-/// The source of a tunnel that names none: an address of the out interface, else (unnumbered uplinks)
-/// of another fabric interface of the VRF. A link-local address reaches no other node.
+/// The source of a tunnel that names none: an address of the out interface, else a lent one. Whoever looks for a lender
+/// looks at all fabric interfaces of the VRF.
 fn source(cx: &Context<'_>, out: &InterfaceSpec, v6: bool, trail: &mut Trail) -> Option<Ip> {
-    let first = |spec: &InterfaceSpec| {
-        spec.addresses.iter().map(|address| address.ip).find(|ip| ip.v6 == v6 && !ip.is_v6_link_local())
-    };
-    first(out).or_else(|| {
-        let others = cx.store.interfaces().filter(|spec| spec.role == Role::Fabric && spec.vrf == out.vrf);
-        others
-            .filter_map(|spec| {
-                trail.grounds.insert(Ground::Interface(spec.id));
-                first(spec)
-            })
-            .next()
+    out.routable_address(v6).or_else(|| {
+        trail.borrow_from(out.vrf);
+        cx.store.lent_address(out.vrf, v6)
     })
 }

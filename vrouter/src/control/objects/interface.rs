@@ -243,6 +243,11 @@ impl InterfaceSpec {
         self.addresses.iter().map(|address| address.ip).find(|ip| ip.v6 == v6)
     }
 
+    /// Its first address of one family that other nodes can answer to: a link-local one reaches its own link only.
+    pub(crate) fn routable_address(&self, v6: bool) -> Option<Ip> {
+        self.addresses.iter().map(|address| address.ip).find(|ip| ip.v6 == v6 && !ip.is_v6_link_local())
+    }
+
     /// Whether this is one of its addresses.
     pub(crate) fn has_address(&self, ip: Ip) -> bool {
         self.addresses.iter().any(|address| address.ip == ip)

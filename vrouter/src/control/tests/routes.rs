@@ -58,7 +58,9 @@ fn a_label_that_mpls_cannot_carry_is_refused_from_both_ends() {
     let mut bench = Bench::node();
     let tunnel = |id: u32, encapsulation: &str| {
         let router_mac = "router_mac: '02:00:00:00:00:01'";
-        format!("- next_hop: {{id: {id}, tunnel: {{encapsulation: {encapsulation}, destination: 10.1.0.196, {router_mac}}}}}\n")
+        format!(
+            "- next_hop: {{id: {id}, tunnel: {{encapsulation: {encapsulation}, destination: 10.1.0.196, {router_mac}}}}}\n"
+        )
     };
     let group = |id: u32, members: &[u32]| {
         let members: Vec<_> = members.iter().map(|id| format!("{{next_hop: {id}, weight: 1}}")).collect();
@@ -67,7 +69,9 @@ fn a_label_that_mpls_cannot_carry_is_refused_from_both_ends() {
     let route = |next_hop: u32| {
         format!("- route: {{vrf: 1, prefix: '10.9.{next_hop}.0/24', next_hop: {next_hop}, label: 1193046}}\n")
     };
-    bench.put(&[tunnel(30, "VXLAN"), tunnel(31, "VXLAN"), group(40, &[20, 21]), group(41, &[30, 31])].concat());
+    bench.put(
+        &[tunnel(30, "VXLAN"), tunnel(31, "VXLAN"), group(40, &[20, 21]), group(41, &[30, 31])].concat(),
+    );
     // The route is the new one.
     let route_40 = (3, "route 1/10.9.40.0/24/controller".to_owned(), "label");
     assert_eq!(refusal(&bench.try_put(&route(40))), route_40);

@@ -1,5 +1,7 @@
 //! What tunnels stand on (SEMANTICS 21).
 
+use packet::DropReason;
+
 use super::*;
 use crate::tables::NeighbourState;
 
@@ -138,10 +140,28 @@ fn a_tunnel_over_unnumbered_uplinks_borrows_an_address() {
 - next_hop: {id: 20, tunnel: {encapsulation: MPLS_OVER_UDP, destination: 2.2.2.2}}",
     );
     assert!(bench.tunnel(20).members.is_empty(), "no source of the family");
-    bench.put("- interface: {id: 2, name: up2, role: FABRIC, addresses: ['1.1.1.1'], device: {'null': {}}}");
+    assert_eq!(bench.tunnel(20).unresolved, DropReason::NoSourceAddress);
+    let source = |bench: &Bench| bench.tunnel(20).members[0].template.outer_addresses().0;
+    let lender = |id: u8, address: u8| {
+        format!(
+            "- interface: {{id: {id}, name: up{id}, role: FABRIC, addresses: ['1.1.1.{address}'], device: {{'null': {{}}}}}}"
+        )
+    };
+    // Whoever lends comes, changes and goes in batches that name neither the tunnel nor its uplink.
+    bench.put(&lender(3, 3));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 3]));
+    bench.put(&lender(2, 2));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 2]), "the lowest interface lends");
+    bench.put(&lender(2, 9));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 9]));
+    bench.delete(&lender(2, 9));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 3]));
+    bench.delete(&lender(3, 3));
+    assert!(bench.tunnel(20).members.is_empty());
     bench.put("- interface: {id: 1, name: up1, role: FABRIC, addresses: ['fe80::66/64', '1.1.1.1'], device: {'null': {}}}");
-    let source = bench.tunnel(20).members[0].template.outer_addresses().0;
-    assert_eq!(source, packet::meta::v4([1, 1, 1, 1]));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 1]));
+    bench.put(&lender(2, 2));
+    assert_eq!(source(&bench), packet::meta::v4([1, 1, 1, 1]), "its own goes first");
 }
 
 #[test]
