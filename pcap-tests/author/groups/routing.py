@@ -175,7 +175,7 @@ def preference(c):
     vm = c.vm("vm1", VM[4])
     tunnel = c.tunnel(MPLS_UDP, PEER)
     c.route(REMOTE_NET[4], tunnel, label=40, origin="bgp")
-    best = c.route(REMOTE_NET[4], tunnel, label=41, origin="local", preference=200)
+    best = c.route(REMOTE_NET[4], tunnel, label=41, origin="static", preference=200)
     packet = udp(VM[4], REMOTE[4])
     c.send(vm, packet)
     c.expect(c.fabric, tunnel.to_peer(hop(packet), 41))

@@ -13,6 +13,11 @@ pub(crate) const INTERNAL: &str = "vrouter";
 /// The origin of those routes.
 pub(crate) const LOCAL: &str = "local";
 
+/// Whether a name is one of ours: no peer has it, and nobody else's routes come from it.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    [CONFIG, INTERNAL, LOCAL, "linklocal", "netlink"].contains(&name)
+}
+
 impl Owner {
     /// The configuration file.
     #[must_use]
@@ -23,8 +28,7 @@ impl Owner {
     /// A peer by its authenticated name; `None` if the name is empty, too long or one of ours.
     #[must_use]
     pub fn peer(name: &str) -> Option<Self> {
-        let reserved = [CONFIG, INTERNAL, LOCAL, "linklocal", "netlink"].contains(&name);
-        (!name.is_empty() && name.len() <= 255 && !reserved).then(|| Self(name.into()))
+        (!name.is_empty() && name.len() <= 255 && !is_reserved(name)).then(|| Self(name.into()))
     }
 
     /// The name.

@@ -15,8 +15,8 @@ use crate::{
         fault::{Code, Fault},
         names::NameId,
         objects::{
-            FIRST_INTERNAL, InterfaceSpec, NextHopKind, NextHopSpec, ObjectKey, Path, RouteKey,
-            SourceNatSpec, Spec, source_nat_next_hop,
+            FIRST_INTERNAL, InterfaceSpec, NextHopKind, NextHopSpec, OWN_PREFERENCE, ObjectKey, Path,
+            RouteKey, SourceNatSpec, Spec, source_nat_next_hop,
         },
         owner,
         store::{Record, Store},
@@ -31,9 +31,6 @@ pub(crate) const RECEIVE: NextHopId = NextHopId(FIRST_INTERNAL + 0x1_0000);
 const fn resolve(interface: InterfaceId) -> NextHopId {
     NextHopId(RECEIVE.0 | interface.0 as u32)
 }
-
-/// The vRouter's own paths go first.
-const PREFERENCE: u32 = u32::MAX;
 
 /// Who makes a route. The first of several decides where it leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,17 +67,9 @@ pub(super) fn stage(store: &mut Store, generation: u64, staged: &mut Staged) -> 
     for &(vrf, network) in &affected {
         let maker = after.get(&(vrf, network)).and_then(|makers| makers.first());
         let next_hop = maker.map(|maker| maker.next_hop(network));
+        // The origin is reserved, so a path under it is ours.
         let key = RouteKey { vrf, network, origin };
         let before = store.routes.get(&key).copied();
-        if let Some(path) = before.filter(|path| path.owner != owner) {
-            let text = format!("belongs to {}", store.names.get(path.owner));
-            return Err(Fault::of(
-                Code::FailedPrecondition,
-                ObjectKey::Route(key).to_api(&store.names),
-                "",
-                text,
-            ));
-        }
         next_hops.extend(next_hop);
         next_hops.extend(before.map(|path| path.next_hop));
         stage_route(key, before, next_hop, owner, generation, staged);
@@ -166,14 +155,13 @@ fn stage_route(
     let after = next_hop.map(|next_hop| Path {
         next_hop,
         label: 0,
-        preference: PREFERENCE,
+        preference: OWN_PREFERENCE,
         membership: GroupSetId(0),
         owner,
         mark: 0,
         generation,
     });
-    // A controller's wish for the same key was refused, or the path did not exist before.
-    staged.routes.retain(|change| change.key != key);
+    // No wish of the batch is about the same key: the origin is reserved, and what exists under it is not a writer's.
     staged.routes.push(RouteChange { key, before, after });
 }
 

@@ -26,7 +26,7 @@ pub(crate) use label::{LabelSpec, Target, VniSpec};
 pub(crate) use link_local::LinkLocalSpec;
 pub(crate) use network_policy::{MAX_RULES, NetworkPolicySpec};
 pub(crate) use next_hop::{EcmpSpec, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};
-pub(crate) use route::{Path, RouteKey, RouteSpec};
+pub(crate) use route::{OWN_PREFERENCE, Path, RouteKey, RouteSpec};
 pub(crate) use security_group::SecurityGroupSpec;
 pub(crate) use source_nat::{SourceNatSpec, next_hop_of as source_nat_next_hop};
 pub(crate) use vrf::VrfSpec;

@@ -9,6 +9,7 @@ use crate::{
     control::{
         fault::Invalid,
         names::{NameId, Names},
+        owner::is_reserved,
         text::{Ip, parse_prefix},
     },
     tables::Membership,
@@ -49,12 +50,21 @@ pub(crate) struct Path {
 
 /// The preference of a route that names none.
 pub(crate) const DEFAULT_PREFERENCE: u32 = 100;
+/// The preference of the vRouter's own routes, and of no others: they go first, whatever the origins are called.
+pub(crate) const OWN_PREFERENCE: u32 = u32::MAX;
 
 pub(super) fn read(
     message: &v1::Route,
     owner: &str,
     names: &mut Names,
 ) -> Result<(RouteKey, RouteSpec), Invalid> {
+    // Under such an origin a controller would block the route of an address that an interface gets later.
+    if message.origin != owner && is_reserved(&message.origin) {
+        return Err(Invalid::new(
+            "origin",
+            format!("{} is the vRouter's own: choose another", message.origin),
+        ));
+    }
     let key = key(message.vrf, &message.prefix, &message.origin, owner, names)?;
     let next_hop =
         if message.next_hop == 0 { NextHopId(0) } else { next_hop::reference("next_hop", message.next_hop)? };
@@ -66,7 +76,10 @@ pub(super) fn read(
             format!("{label} is reserved (RFC 3032): 16 and above may be pushed"),
         ));
     }
-    let preference = if message.preference == 0 { DEFAULT_PREFERENCE } else { message.preference };
+    let preference = match message.preference {
+        0 => DEFAULT_PREFERENCE,
+        value => number("preference", value, 1..=OWN_PREFERENCE - 1)?,
+    };
     let mut groups = message.security_groups.clone();
     groups.sort_unstable();
     groups.dedup();

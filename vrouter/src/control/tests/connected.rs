@@ -31,12 +31,13 @@ fn an_address_of_a_fabric_interface_is_received_and_its_subnet_resolved() {
 fn they_go_with_the_interface_and_cannot_be_written_by_others() {
     let mut bench = Bench::empty();
     bench.put("- vrf: {id: 0, name: fabric}\n- interface: {id: 1, name: fabric, role: FABRIC, addresses: ['10.1.0.66/24'], device: {ring: {name: f}}}");
-    let mut batch = puts("- route: {vrf: 0, prefix: '10.1.0.0/24', origin: local, next_hop: 0}");
-    batch.takeover = true;
-    assert_eq!(bench.apply_as("controller", batch).code, 7);
-    bench.put("- route: {vrf: 0, prefix: '10.1.0.0/24', next_hop: 0}");
+    let local = "- route: {vrf: 0, prefix: '10.1.0.0/24', origin: local, next_hop: 0}";
+    let mut batches = [puts(local), deletes(local)];
+    batches.iter_mut().for_each(|batch| batch.takeover = true);
+    assert_eq!(batches.map(|batch| bench.apply_as("controller", batch).code), [3, 7]);
+    bench.put("- route: {vrf: 0, prefix: '10.1.0.0/24', next_hop: 0, origin: a, preference: 4294967294}");
     assert_eq!(via(&bench, "10.1.0.0/24"), Some(RECEIVE + 1), "our own goes first");
-    bench.delete("- route: {vrf: 0, prefix: '10.1.0.0/24'}");
+    bench.delete("- route: {vrf: 0, prefix: '10.1.0.0/24', origin: a}");
     bench.delete("- interface: {id: 1, name: fabric}\n- vrf: {id: 0, name: fabric}");
     assert_eq!(bench.tables().next_hops.iter().count(), 0);
     assert_eq!((bench.control.store.routes.len(), bench.control.store.objects.len()), (0, 0));

@@ -108,6 +108,9 @@ pub(super) const BAD: &[Bad] = &[
     ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, label: 16777215}", 3, "label"),
     ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, security_groups: [0]}", 3, "security_groups"),
     ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, security_groups: [77]}", 9, "security_groups"),
+    ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, origin: local}", 3, "origin"),
+    ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, origin: config}", 3, "origin"),
+    ("route: {vrf: 1, prefix: '10.0.0.0/8', next_hop: 20, preference: 4294967295}", 3, "preference"),
     // labels
     ("mpls_label: {label: 15, vrf: 1}", 3, "label"),
     ("mpls_label: {label: 1048576, vrf: 1}", 3, "label"),
