@@ -61,18 +61,3 @@ install_packages() (
     apt-get update -qq || say "apt-get update failed: going on with what is known already"
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 )
-
-# What a test may not leave behind, one line each: compare before and after.
-machine_state() {
-    ip netns list 2>/dev/null | awk '{print "namespace " $1}'
-    ip -o link show 2>/dev/null | awk -F': ' '{sub(/@.*/, "", $2); print "link " $2}'
-    local pool
-    for pool in /sys/kernel/mm/hugepages/hugepages-*; do
-        [ -d "$pool" ] || continue
-        printf 'huge pages %s %s of %s free\n' "${pool##*-}" "$(cat "$pool/free_hugepages")" "$(cat "$pool/nr_hugepages")"
-    done
-    # Ours among the processes and in /run: others come and go.
-    pgrep -x -a vrouterd | sed 's/^[0-9]* /process /' || true
-    find /run /tmp -maxdepth 2 \( -path '/run/vrouter*' -o -path '/run/dpdk/vrouter-*' -o -path '/tmp/vrouter-*' \) \
-        2>/dev/null | sort
-}
