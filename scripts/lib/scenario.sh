@@ -45,28 +45,6 @@ answers() {
     [ "$said" = "$2 $3 $4" ] || { say "it said: $said"; return 1; }
 }
 
-# hold NAME NAMESPACE ADDRESS PORT [PROGRAM]: opens a connection that stays open, by scripts/lib/hold to an echo server,
-# or by scripts/lib/browse to a web server.
-declare -A held=()
-hold() {
-    local descriptor
-    mkfifo "$WORK/$1.in"
-    in_ns "$2" "$ROOT/scripts/lib/${5:-hold}" "$3" "$4" <"$WORK/$1.in" >"$WORK/$1.out" 2>&1 &
-    exec {descriptor}>"$WORK/$1.in"
-    held[$1]=$descriptor
-    wait_for 10 "connection $1" grep -q open "$WORK/$1.out"
-}
-
-# still NAME TEXT: what comes back when the held connection NAME sends a line: what its program says.
-still() {
-    local before
-    before=$(wc -l <"$WORK/$1.out")
-    echo hello >&"${held[$1]}"
-    wait_for 10 "connection $1" more_lines "$WORK/$1.out" "$before"
-    [ "$(tail -n 1 "$WORK/$1.out")" = "$2" ]
-}
-more_lines() { [ "$(wc -l <"$1")" -gt "$2" ]; }
-
 # dump NODE VRF LINE...: the routes of the VRF as operators see them, which contain lines like these.
 dump() {
     local line
