@@ -21,7 +21,7 @@ pub mod timeouts;
 pub use key::{FlowKey, Scope, ScopeKind};
 pub use table::{
     Config, ConfigError, EndReason, FlowTable, Half, HalfId, HalfView, InsertError, NewHalf, NewSession,
-    OLDEST_EPOCH, Probe, RULES, SessionId, SessionRef, SessionSink, SessionView, Sweeper, Traffic,
+    OLDEST_EPOCH, Probe, RULES, SessionId, SessionRef, SessionSink, SessionView, Sweep, Sweeper, Traffic,
     Translation, Verdict, Wire, WireKey, WorkerSlots,
 };
 pub use timeouts::{Ticks, TimeoutClass, Timeouts};

@@ -72,6 +72,7 @@ crate::named_enum! {
     NeighbourQueue       "neighbour_queue"        "More packets than may wait for an unresolved neighbour."
     NeighbourFailed      "neighbour_failed"       "The neighbour does not answer."
     NoSourceAddress      "no_source_address"      "The tunnel has no source address of the outer family."
+    NoLabel              "no_label"               "Neither the route nor the tunnel names a label or VNI."
     // transmit
     Headroom             "headroom"               "No room in front of the frame for the encapsulation."
     TxFull               "tx_full"                "The transmit ring is full."

@@ -227,6 +227,16 @@ def tunnel_that_cannot_be_resolved(c):
 
 
 @case([21])
+def no_label(c):
+    """Neither the route nor the tunnel says which label the far end wants: none is made up."""
+    vm = c.vm("vm1", VM[4])
+    route = c.route(REMOTE_NET[4], c.tunnel(MPLS_UDP, PEER))
+    c.send(vm, udp(VM[4], REMOTE[4]))
+    c.dropped("no_label")
+    c.mutant(put=[changed(route, label=40)])
+
+
+@case([21])
 def no_source_address(c):
     """A tunnel over IPv6 on a node that has no IPv6 address."""
     c.fabric.put["interface"]["addresses"] = ["10.1.0.66/24"]

@@ -181,6 +181,7 @@ impl<B: PacketBuf> Datapath<B> {
                     }
                 }
             }
+            Exit::Tunnel(_, label) if !label.is_some() => Err(DropReason::NoLabel),
             Exit::Tunnel(member, label) => {
                 let interface = cx.tables.interface(member.interface).ok_or(DropReason::TxDown)?;
                 let identification =

@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use flow::{EndReason, FlowTable, Scope, SessionSink, SessionView, Sweeper, Timeouts, Traffic, WorkerSlots};
+use flow::{
+    EndReason, FlowTable, Scope, SessionSink, SessionView, Sweep, Sweeper, Timeouts, Traffic, WorkerSlots,
+};
 use sync::{Boundaries, Observation, Reader};
 
 use super::Clock;
 use crate::datapath::{Now, Releasing};
 use crate::tables::Tables;
 
-/// Between two steps. A whole sweep takes 2 s, so a step looks at a fortieth of the table.
+/// Between two steps, or several where the table is large: a whole sweep takes 2 s.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Most sessions that one step looks at: some milliseconds.
+/// Most sessions that one step looks at: some milliseconds, in which no change of the tables takes effect.
 const STEP: usize = 65_536;
 
 /// What the thread works with.
@@ -73,18 +75,20 @@ impl<S: SessionSink> Ageing<S> {
         let mut sweeper = Sweeper::new(self.timeouts.clone());
         while !stop.load(Ordering::Acquire) {
             let now = Now { milliseconds: self.clock.milliseconds() };
-            self.step(&mut sweeper, now);
-            thread::park_timeout(PAUSE);
+            if self.step(&mut sweeper, now).looked_at < STEP {
+                thread::park_timeout(PAUSE);
+            }
         }
     }
 
-    fn step(&mut self, sweeper: &mut Sweeper, now: Now) {
+    fn step(&mut self, sweeper: &mut Sweeper, now: Now) -> Sweep {
         let tables = self.tables.refresh();
         let mut sink = Releasing { tables, inner: &mut Wanted { tables, inner: &mut self.sink } };
-        sweeper.step(&self.flows, &mut self.slots, now.tick(), tables.epoch, STEP, &mut sink);
+        let sweep = sweeper.step(&self.flows, &mut self.slots, now.tick(), tables.epoch, STEP, &mut sink);
         let boundaries = &self.boundaries;
         self.slots.advance(&self.flows, || boundaries.observe(), |seen| boundaries.passed(*seen), &mut sink);
         self.tables.offline();
+        sweep
     }
 }
 

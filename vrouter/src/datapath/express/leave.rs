@@ -45,11 +45,12 @@ pub(super) fn leave<B: PacketBuf>(
             Some(output)
         }
         Way::Tunnel { output, member, label } => {
-            if length > member.inner_mtu {
+            let label = if to.leaf.label().is_some() { to.leaf.label() } else { label };
+            if length > member.inner_mtu || !label.is_some() {
                 return None;
             }
             let fields = Fields {
-                label: if to.leaf.label().is_some() { to.leaf.label() } else { label },
+                label,
                 entropy_port: to.entropy?,
                 identification: match member.template.dont_fragment() {
                     true => 0,
