@@ -29,14 +29,6 @@ pub enum EalError {
         /// What the system or DPDK said.
         reason: String,
     },
-    /// Memory was asked for that is not there.
-    #[error("no memory: {bytes} bytes were asked for ({reason})")]
-    NoMemory {
-        /// The size asked for.
-        bytes: usize,
-        /// What the system or DPDK said.
-        reason: String,
-    },
 }
 
 /// Why a mempool could not be made.

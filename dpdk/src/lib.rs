@@ -10,10 +10,10 @@
 //!
 //! 1. **One owner.** A live [`Mbuf`] is the only owner of its buffer, which has a reference
 //!    count of one, as has each further buffer of a chain; no device that [`Eal::attach`] makes delivers shared
-//!    buffers. Chains come out of `RxQueue::receive` only, and nothing ever changes what they are chained to. `TxQueue::send` gives up exactly the packets that
-//!    the driver took.
+//!    buffers. Chains come out of `RxQueue::receive` only, which joins what fits into one buffer; behind it nothing changes
+//!    what they are chained to. `TxQueue::send` gives up exactly the packets that the driver took.
 //! 2. **Pools outlive packets.** A mempool lives as long as the EAL. The EAL is shut down only when every
-//!    handle to it is gone ([`Mempool`], [`Port`], queue, [`Memory`], registered thread: each keeps it
+//!    handle to it is gone ([`Mempool`], [`Port`], queue, registered thread: each keeps it
 //!    alive) and all pools are full again; with a packet still out it is left alone until the process
 //!    ends. No thread has a mempool cache by then, so the count is exact: a free in flight counts as
 //!    still out, and nobody is left who could allocate.
@@ -33,7 +33,6 @@ mod error;
 mod link;
 mod log;
 mod mbuf;
-mod memory;
 mod mempool;
 mod port;
 mod queue;
@@ -48,8 +47,7 @@ pub use device::{Device, DeviceKind};
 pub use eal::Eal;
 pub use error::{DeviceError, EalError, MempoolError, PortError};
 pub use link::Link;
-pub use mbuf::{Burst, ChecksumRequest, Mbuf, Transport, free_burst};
-pub use memory::Memory;
+pub use mbuf::{Burst, ChecksumRequest, Mbuf, Transport};
 pub use mempool::{Mempool, MempoolConfig};
 pub use port::{Offloads, Port, PortConfig, PortInfo, PortStats, Queues};
 pub use queue::{RxQueue, TxQueue};

@@ -106,15 +106,6 @@ impl Mbuf {
         self.raw().port
     }
 
-    /// The hash that the device spread it by, if it did.
-    #[inline]
-    #[must_use]
-    pub fn rss_hash(&self) -> Option<u32> {
-        let known = self.raw().ol_flags & u64::from(sys::RTE_MBUF_F_RX_RSS_HASH) != 0;
-        // SAFETY: charter 1; an aligned u32 of the mbuf, at the offset that the build checked.
-        known.then(|| unsafe { self.0.cast::<u8>().add(sys::SHIM_MBUF_RSS as usize).cast::<u32>().read() })
-    }
-
     /// Asks the device that transmits it to complete checksums. The port must have the offload
     /// ([`Port::offloads`](crate::Port::offloads)): otherwise the packet leaves as it is.
     #[inline]
@@ -133,18 +124,6 @@ impl Mbuf {
         raw.ol_flags = (raw.ol_flags & !TX_CHECKSUMS) | family | header | transport;
         // SAFETY: charter 1; an aligned u64 of the mbuf, at the offset that the build checked.
         unsafe { self.0.cast::<u8>().add(sys::SHIM_MBUF_TX_OFFLOAD as usize).cast::<u64>().write(l2 | l3) }
-    }
-}
-
-/// Gives all packets of a burst back, in one call per pool.
-#[inline]
-pub fn free_burst(burst: &mut Burst) {
-    let count = burst.len() as u32;
-    let packets = burst.as_mut_ptr().cast::<*mut sys::rte_mbuf>();
-    // SAFETY: charter 1; the first `count` are ours, and after set_len(0) nobody frees them again.
-    unsafe {
-        burst.set_len(0);
-        sys::rte_pktmbuf_free_bulk(packets, count);
     }
 }
 

@@ -10,7 +10,7 @@ use packet::PacketBuf;
 use crate::eal::Eal;
 use crate::error::MempoolError;
 use crate::log;
-use crate::mbuf::{Burst, Mbuf};
+use crate::mbuf::Mbuf;
 
 /// The size of one buffer's bookkeeping, about: the mbuf, the pool's header, padding.
 const OVERHEAD: u64 = 256;
@@ -137,34 +137,6 @@ impl Mempool {
             packet.data_mut().copy_from_slice(frame);
             packet
         })
-    }
-
-    /// A packet like `original`, with its own copy of the bytes.
-    #[must_use]
-    pub fn alloc_like(&self, original: &Mbuf) -> Option<Mbuf> {
-        let mut packet = self.alloc_copy(original.data())?;
-        packet.set_l4_checksum(original.l4_checksum());
-        Some(packet)
-    }
-
-    /// Appends `count` empty packets to `burst`: all of them, or none if the pool has fewer or the burst
-    /// has no room.
-    #[must_use]
-    pub fn alloc_bulk(&self, burst: &mut Burst, count: usize) -> bool {
-        if count > burst.remaining_capacity() {
-            return false;
-        }
-        let start = burst.len();
-        // SAFETY: there is room for `count` pointers behind `start`; Mbuf is a transparent pointer, and on
-        // success all of them are new packets of ours (charter 1, 2).
-        unsafe {
-            let room = burst.as_mut_ptr().add(start).cast::<*mut sys::rte_mbuf>();
-            let done = sys::shim_pktmbuf_alloc_bulk(self.as_ptr(), room, count as u32) == 0;
-            if done {
-                burst.set_len(start + count);
-            }
-            done
-        }
     }
 
     /// Packets that the pool holds when all are back.

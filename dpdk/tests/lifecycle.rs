@@ -206,25 +206,6 @@ fn registered_threads_use_the_pool_and_unregister() {
 }
 
 #[test]
-fn memory_is_zero_aligned_and_given_back() {
-    in_child("memory_is_zero_aligned_and_given_back", || {
-        let eal = Eal::init(&small()).unwrap();
-        for (bytes, align) in [(1, 1), (100, 64), (3 << 20, 4096), (5 << 20, 2 << 20)] {
-            let mut memory = eal.allocate_zeroed(bytes, align).unwrap();
-            assert_eq!(memory.len(), bytes);
-            assert!(memory.iter().all(|&byte| byte == 0));
-            assert_eq!(memory.as_ptr().as_ptr() as usize % align, 0);
-            memory.fill(0xff);
-            assert_eq!(memory[bytes - 1], 0xff);
-        }
-        assert!(matches!(eal.allocate_zeroed(0, 64), Err(EalError::Invalid { field: "bytes", .. })));
-        assert!(matches!(eal.allocate_zeroed(64, 3), Err(EalError::Invalid { field: "align", .. })));
-        assert!(matches!(eal.allocate_zeroed(64, 4 << 20), Err(EalError::Invalid { field: "align", .. })));
-        assert!(matches!(eal.allocate_zeroed(1 << 60, 64), Err(EalError::NoMemory { .. })));
-    });
-}
-
-#[test]
 fn the_room_for_ports_is_limited_and_known() {
     in_child("the_room_for_ports_is_limited_and_known", || {
         let eal = Eal::init(&small()).unwrap();

@@ -108,7 +108,7 @@ impl<I: Io> Outputs<I> {
         self.ports.get_mut(port.index()).and_then(Option::take)
     }
 
-    /// Sends what other workers handed over; whether there was anything.
+    /// Sends what other workers handed over; whether anything moved.
     #[inline]
     pub(super) fn forward(&mut self) -> bool {
         let mut any = false;
@@ -116,6 +116,7 @@ impl<I: Io> Outputs<I> {
         for (port, pending) in self.shared.iter().zip(&mut self.pending) {
             let Some(Some(Output::Shared(tx, handoff))) = self.ports.get_mut(port.index()) else { continue };
             loop {
+                let before = pending.len();
                 while !pending.is_full()
                     && let Some(frame) = handoff.0.pop()
                 {
@@ -124,8 +125,9 @@ impl<I: Io> Outputs<I> {
                 if pending.is_empty() {
                     break;
                 }
-                any = true;
+                let ready = pending.len();
                 tx.send(pending);
+                any |= before < ready || pending.len() < ready;
                 // A device that is full gets the rest in the next turn.
                 if !pending.is_empty() {
                     self.behind = true;
