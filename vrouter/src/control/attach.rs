@@ -54,7 +54,11 @@ impl<P: Ports> Control<P> {
     /// HOST interfaces that are not in the batch.
     fn twins_beside<'a>(&'a self, staged: &'a Staged) -> impl Iterator<Item = Spec> + 'a {
         let hosts = self.store.interfaces().filter(|spec| spec.role == Role::Host);
-        let named = |id| staged.objects.iter().any(|change| change.key == ObjectKey::Interface(id));
+        // Staged changes are in the order of their keys.
+        let named = |id| {
+            let key = ObjectKey::Interface(id);
+            staged.objects.binary_search_by_key(&key, |change| change.key).is_ok()
+        };
         hosts.filter(move |spec| !named(spec.id)).map(|spec| Spec::Interface(Arc::clone(spec)))
     }
 

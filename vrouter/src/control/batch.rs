@@ -3,6 +3,7 @@
 
 mod checks;
 mod connected;
+mod exclusive;
 mod labels;
 mod limits;
 mod port_maps;
@@ -173,6 +174,7 @@ fn stage_all(
     checks::names(store, staged)?;
     checks::references(store, staged)?;
     checks::joints(store, staged)?;
+    exclusive::check(store, staged)?;
     port_maps::port_maps(store, staged)?;
     routes::references(store, staged)?;
     limits::check(store, staged, limits)

@@ -141,15 +141,6 @@ fn interface(view: &View<'_>, key: ObjectKey, spec: &InterfaceSpec) -> Result<()
         let field = if field == "vrf" { "twin_of" } else { field };
         return Err(view.refuse(key, field, text));
     }
-    let staged = view.changes.iter().map(|change| change.key);
-    let twins = view.store.referrers(ObjectKey::Interface(fabric)).chain(staged);
-    for twin in twins.filter(|&twin| twin != key) {
-        if let Some(Spec::Interface(twin)) = view.get(twin)
-            && twin.twin_of == Some(fabric)
-        {
-            return refuse(format!("interface {} ({}) is its twin already", twin.id, twin.name()));
-        }
-    }
     Ok(())
 }
 
@@ -280,18 +271,6 @@ fn source_nat(view: &View<'_>, key: ObjectKey, spec: &SourceNatSpec) -> Result<(
                 interface.name(),
                 spec.vrf
             ));
-        }
-    }
-    let staged = view.changes.iter().map(|change| change.key);
-    let pools = view.store.referrers(ObjectKey::Vrf(spec.vrf)).chain(staged).filter(|&other| other != key);
-    for other in pools {
-        let Some(Spec::SourceNat(other)) = view.get(other) else { continue };
-        if other.vrf != spec.vrf {
-            continue;
-        }
-        if let Some(index) = spec.addresses.iter().position(|address| other.addresses.contains(address)) {
-            let text = format!("{} is an address of source_nat {} already", spec.addresses[index], other.id);
-            return Err(view.refuse(key, format!("addresses[{index}]"), text));
         }
     }
     Ok(())

@@ -179,11 +179,18 @@ fn stage_next_hops(
     generation: u64,
     staged: &mut Staged,
 ) {
+    // Counted in one pass: there may be a million routes and a next hop for each of a thousand pools.
+    let mut difference: AHashMap<NextHopId, i64> = AHashMap::new();
+    for change in &staged.routes {
+        for (path, step) in [(change.after, 1), (change.before, -1)] {
+            if let Some(path) = path.filter(|path| path.next_hop.0 >= FIRST_INTERNAL) {
+                *difference.entry(path.next_hop).or_default() += step;
+            }
+        }
+    }
     for id in next_hops {
         let used: i64 = store.route_uses(id).map(|(_, routes)| i64::from(routes)).sum();
-        let names = |path: Option<Path>| i64::from(path.is_some_and(|path| path.next_hop == id));
-        let staged_uses = staged.routes.iter().map(|change| names(change.after) - names(change.before));
-        let needed = used + staged_uses.sum::<i64>() > 0;
+        let needed = used + difference.get(&id).copied().unwrap_or(0) > 0;
         let key = ObjectKey::NextHop(id);
         let before = store.objects.get(&key);
         if needed == before.is_some() {

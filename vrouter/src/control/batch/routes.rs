@@ -92,10 +92,14 @@ fn need(view: &View<'_>, key: ObjectKey, field: &str, target: ObjectKey) -> Resu
 
 /// Nothing that a route names may go.
 fn deleted(view: &View<'_>, staged: &Staged) -> Result<(), Fault> {
+    let mut released = None;
     for change in staged.objects.iter().filter(|change| change.after.is_none()) {
         match change.key {
             ObjectKey::Vrf(vrf) => vrf_is_empty(view, staged, vrf)?,
-            ObjectKey::NextHop(id) => next_hop_is_free(view, staged, id)?,
+            ObjectKey::NextHop(id) => {
+                let released = released.get_or_insert_with(|| released_next_hops(staged));
+                next_hop_is_free(view, staged, id, released.get(&id).copied().unwrap_or(0))?;
+            }
             ObjectKey::SecurityGroup(group) => group_is_free(view, staged, group)?,
             _ => {}
         }
@@ -117,11 +121,18 @@ fn vrf_is_empty(view: &View<'_>, staged: &Staged, vrf: VrfId) -> Result<(), Faul
     }
 }
 
-fn next_hop_is_free(view: &View<'_>, staged: &Staged, id: NextHopId) -> Result<(), Fault> {
+/// How many routes of the batch named each next hop before.
+fn released_next_hops(staged: &Staged) -> AHashMap<NextHopId, u64> {
+    let mut released = AHashMap::new();
+    for path in staged.routes.iter().filter_map(|change| change.before) {
+        *released.entry(path.next_hop).or_default() += 1;
+    }
+    released
+}
+
+fn next_hop_is_free(view: &View<'_>, staged: &Staged, id: NextHopId, released: u64) -> Result<(), Fault> {
     let used: u64 = view.store.route_uses(id).map(|(_, routes)| u64::from(routes)).sum();
-    let released =
-        staged.routes.iter().filter(|change| change.before.is_some_and(|path| path.next_hop == id));
-    if released.count() as u64 == used {
+    if released == used {
         return Ok(());
     }
     match naming(view, id).find(|(key, _)| !is_staged(staged, key)) {
