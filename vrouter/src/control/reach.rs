@@ -10,7 +10,7 @@ use super::{
     Control,
     compile::{Context, Wanted},
     fault::{Code, Fault},
-    neighbours::{Asker, Effect, hear, request},
+    neighbours::{Asker, Effect, Use, hear, request},
     objects::ObjectKey,
     ports::Ports,
     text::Ip,
@@ -24,11 +24,7 @@ impl<P: Ports> Control<P> {
         self.now = self.now.max(now);
         let mut effects = Vec::new();
         let (store, compiler) = (&self.store, &self.compiler);
-        self.neighbours.tick(
-            self.now,
-            |interface, ip| compiler.is_needed(store, interface, ip),
-            &mut effects,
-        );
+        self.neighbours.tick(self.now, |interface, ip| compiler.use_of(store, interface, ip), &mut effects);
         self.act(effects);
         if self.compiler.path_mtu_due().is_some_and(|due| due <= self.now) {
             let now = self.now;
@@ -65,8 +61,10 @@ impl<P: Ports> Control<P> {
         let Some(heard) = hear(frame).filter(|heard| !spec.has_address(heard.ip)) else { return };
         let ours = heard.asks.is_some_and(|ip| spec.has_address(ip));
         let mut effects = Vec::new();
-        self.neighbours.heard(spec.vrf, interface, &heard, ours, self.now, &mut effects);
-        if self.compiler.is_needed(&self.store, interface, heard.ip) {
+        let (store, compiler) = (&self.store, &self.compiler);
+        let uses = |interface, ip| compiler.use_of(store, interface, ip);
+        self.neighbours.heard((spec.vrf, interface), &heard, ours, self.now, uses, &mut effects);
+        if uses(interface, heard.ip) == Use::Needed {
             self.neighbours.refresh(interface, heard.ip, self.now, &mut effects);
         }
         self.act(effects);
@@ -112,7 +110,9 @@ impl<P: Ports> Control<P> {
         let mut effects = Vec::new();
         for (interface, ip) in wanted {
             let Some(vrf) = self.fabric_vrf(interface) else { continue };
-            self.neighbours.need(vrf, interface, ip, self.now, &mut effects);
+            let (store, compiler) = (&self.store, &self.compiler);
+            let uses = |interface, ip| compiler.use_of(store, interface, ip);
+            self.neighbours.need(vrf, interface, ip, self.now, uses, &mut effects);
             self.neighbours.refresh(interface, ip, self.now, &mut effects);
         }
         self.act(effects);

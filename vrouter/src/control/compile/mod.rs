@@ -21,6 +21,7 @@ use packet::{InterfaceId, Label, NextHopId, VrfId};
 
 use super::{
     batch::Staged,
+    neighbours::Use,
     objects::{NextHopKind, ObjectKey, Spec, Target},
     ports::Attachment,
     store::Store,
@@ -120,12 +121,22 @@ impl Compiler {
         (self.tunnels(cx, &tunnels), !tunnels.is_empty())
     }
 
-    /// Whether a tunnel or a gateway stands on this neighbour.
-    pub(crate) fn is_needed(&self, store: &Store, interface: InterfaceId, ip: Ip) -> bool {
+    /// What stands on this neighbour.
+    pub(crate) fn use_of(&self, store: &Store, interface: InterfaceId, ip: Ip) -> Use {
+        if self.tunnels.stand_on(interface, ip) {
+            return Use::Needed;
+        }
+        let mut found = Use::None;
         let users = store.referrers(ObjectKey::Interface(interface));
-        let mut next_hops = users.filter_map(|user| store.next_hop(user.next_hop()?));
-        self.tunnels.stand_on(interface, ip)
-            || next_hops.any(|spec| spec.kind == NextHopKind::Interface(interface, Some(ip)))
+        for next_hop in users.filter_map(|user| store.next_hop(user.next_hop()?)) {
+            match next_hop.kind {
+                NextHopKind::Interface(_, Some(gateway)) if gateway == ip => return Use::Needed,
+                // No route leads to a link-local address: it is named as a gateway or not at all.
+                NextHopKind::Resolve(_) if !ip.is_v6_link_local() => found = Use::Resolved,
+                _ => {}
+            }
+        }
+        found
     }
 
     /// What a changed object takes with it by its key: those who name it.

@@ -24,6 +24,25 @@ const REACHABLE: u64 = 30_000;
 const FAILED: u64 = 5_000;
 /// How long a neighbour that nothing stands on is kept after its answer grew old.
 const STALE: u64 = 600_000;
+/// How long an old answer is trusted where packets may go to the neighbour (RFC 4861 §7.3.3). Workers do not tell to
+/// which they do, so all of them are asked, more seldom than if they did.
+const TRUSTED: u64 = 30_000;
+/// Most stale neighbours that begin to be asked in one [`RETRANSMIT`]: thousands may have grown old together, and a
+/// request that is lost in a full ring would make a living one look dead.
+const PROBES: u32 = 64;
+/// Most entries that are looked at to make room for another.
+const CANDIDATES: usize = 1_024;
+
+/// What stands on a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing that is known of.
+    None,
+    /// Packets for it come by a `resolve` next hop, if there are any.
+    Resolved,
+    /// A tunnel or a gateway.
+    Needed,
+}
 
 /// Where a neighbour stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +97,10 @@ pub(crate) struct Neighbours {
     timers: BTreeSet<(u64, Key)>,
     /// Those without a MAC, oldest first: they make room for others.
     unresolved: BTreeSet<(VrfId, u64, Key)>,
+    /// Those that answered once, oldest first: they make room when there are none without a MAC.
+    stale: BTreeSet<(VrfId, u64, Key)>,
+    /// When stale neighbours were last asked, and how many since then.
+    probed: (u64, u32),
     /// Entries of each VRF.
     counts: AHashMap<VrfId, usize>,
     /// Most entries of a VRF.
@@ -95,6 +118,8 @@ impl Neighbours {
             entries: AHashMap::new(),
             timers: BTreeSet::new(),
             unresolved: BTreeSet::new(),
+            stale: BTreeSet::new(),
+            probed: (0, 0),
             counts: AHashMap::new(),
             most: most.max(1),
             free: Vec::new(),
@@ -110,10 +135,11 @@ impl Neighbours {
         interface: InterfaceId,
         ip: Ip,
         now: u64,
+        uses: impl Fn(InterfaceId, Ip) -> Use,
         effects: &mut Vec<Effect>,
     ) {
         let key = (interface, ip);
-        if self.entries.contains_key(&key) || !self.make_room(vrf, effects) {
+        if self.entries.contains_key(&key) || !self.make_room(vrf, uses, effects) {
             return;
         }
         self.create(key, vrf, State::Incomplete, None, now);
@@ -139,18 +165,18 @@ impl Neighbours {
     /// A neighbour spoke. `ours` = it asked about an address of ours, so it will want an answer soon.
     pub(crate) fn heard(
         &mut self,
-        vrf: VrfId,
-        interface: InterfaceId,
+        (vrf, interface): (VrfId, InterfaceId),
         heard: &Heard,
         ours: bool,
         now: u64,
+        uses: impl Fn(InterfaceId, Ip) -> Use,
         effects: &mut Vec<Effect>,
     ) {
         let key = (interface, heard.ip);
         let Some(entry) = self.entries.get(&key).copied() else {
             // Who merely talks is not remembered: the table would be anybody's to fill.
             if let Some(mac) = heard.mac.filter(|_| ours)
-                && self.make_room(vrf, effects)
+                && self.make_room(vrf, uses, effects)
             {
                 self.create(key, vrf, State::Stale, Some(mac), now);
                 effects.push(Effect::Write(interface, heard.ip));
@@ -184,11 +210,11 @@ impl Neighbours {
         }
     }
 
-    /// Does what is due. `needed` says whether something stands on a neighbour.
+    /// Does what is due. `uses` says what stands on a neighbour.
     pub(crate) fn tick(
         &mut self,
         now: u64,
-        needed: impl Fn(InterfaceId, Ip) -> bool,
+        uses: impl Fn(InterfaceId, Ip) -> Use,
         effects: &mut Vec<Effect>,
     ) {
         while let Some(&(due, key)) = self.timers.first() {
@@ -197,30 +223,34 @@ impl Neighbours {
             }
             self.timers.remove(&(due, key));
             let Some(entry) = self.entries.get(&key).copied() else { continue };
-            match entry.state {
-                State::Incomplete | State::Probe if entry.tries < TRIES => self.ask(key, now, effects),
-                State::Incomplete | State::Probe => {
+            let found = uses(key.0, key.1);
+            match (entry.state, found) {
+                (State::Incomplete | State::Probe, _) if entry.tries < TRIES => self.ask(key, now, effects),
+                (State::Incomplete, _) | (State::Probe, Use::Needed) => {
                     if let Some(entry) = self.entries.get_mut(&key) {
                         entry.mac = None;
                     }
                     self.enter(key, State::Failed, now, effects);
                     effects.push(Effect::Write(key.0, key.1));
                 }
-                State::Reachable | State::Stale if needed(key.0, key.1) => {
-                    self.enter(key, State::Probe, now, effects);
-                    self.ask(key, now, effects);
-                }
-                State::Failed if needed(key.0, key.1) => {
+                (State::Reachable | State::Stale, Use::Needed) => self.probe(key, now, effects),
+                (State::Failed, Use::Needed) => {
                     self.enter(key, State::Incomplete, now, effects);
                     effects.push(Effect::Write(key.0, key.1));
                     self.ask(key, now, effects);
                 }
-                State::Reachable => self.enter(key, State::Stale, now, effects),
-                State::Stale | State::Failed => {
+                (State::Reachable, _) => self.enter(key, State::Stale, now, effects),
+                (State::Stale, Use::Resolved) if self.may_probe(now) => self.probe(key, now, effects),
+                (State::Stale, Use::Resolved) => self.look_again(key, now + RETRANSMIT),
+                (State::Stale, Use::None) if now < entry.since + STALE => {
+                    self.look_again(key, entry.since + STALE);
+                }
+                // Whoever has a packet for it asks everybody, so a new MAC is found at once.
+                (State::Probe | State::Stale | State::Failed, _) => {
                     self.forget(key);
                     effects.push(Effect::Write(key.0, key.1));
                 }
-                State::Permanent => {}
+                (State::Permanent, _) => {}
             }
         }
     }
@@ -229,8 +259,30 @@ impl Neighbours {
     pub(crate) fn refresh(&mut self, interface: InterfaceId, ip: Ip, now: u64, effects: &mut Vec<Effect>) {
         let key = (interface, ip);
         if self.entries.get(&key).is_some_and(|entry| entry.state == State::Stale) {
-            self.enter(key, State::Probe, now, effects);
-            self.ask(key, now, effects);
+            self.probe(key, now, effects);
+        }
+    }
+
+    /// Asks a neighbour whether it is still where it was.
+    fn probe(&mut self, key: Key, now: u64, effects: &mut Vec<Effect>) {
+        self.enter(key, State::Probe, now, effects);
+        self.ask(key, now, effects);
+    }
+
+    /// Whether one more stale neighbour may be asked now.
+    fn may_probe(&mut self, now: u64) -> bool {
+        if now >= self.probed.0 + RETRANSMIT {
+            self.probed = (now, 0);
+        }
+        self.probed.1 += 1;
+        self.probed.1 <= PROBES
+    }
+
+    /// Leaves a neighbour as it is until `due`.
+    fn look_again(&mut self, key: Key, due: u64) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.due = Some(due);
+            self.timers.insert((due, key));
         }
     }
 
@@ -292,17 +344,35 @@ impl Neighbours {
         self.entries.len()
     }
 
-    /// Whether one more fits into a VRF; the oldest one without MAC makes room.
-    fn make_room(&mut self, vrf: VrfId, effects: &mut Vec<Effect>) -> bool {
+    /// Whether one more fits into a VRF. The oldest one without MAC makes room, else the oldest that answered once; never
+    /// one that something stands on, so that nobody who forges requests takes a gateway's place.
+    fn make_room(
+        &mut self,
+        vrf: VrfId,
+        uses: impl Fn(InterfaceId, Ip) -> Use,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         if self.counts.get(&vrf).copied().unwrap_or(0) < self.most {
             return true;
         }
         let lowest = (vrf, 0, (InterfaceId(0), Ip::LOWEST));
-        let oldest = self.unresolved.range(lowest..).next().filter(|oldest| oldest.0 == vrf).copied();
-        let Some((_, _, key)) = oldest else { return false };
+        let oldest = |list: &BTreeSet<(VrfId, u64, Key)>| {
+            let of_vrf = list.range(lowest..).take_while(|entry| entry.0 == vrf).map(|entry| entry.2);
+            of_vrf.take(CANDIDATES).find(|key| uses(key.0, key.1) != Use::Needed)
+        };
+        let Some(key) = oldest(&self.unresolved).or_else(|| oldest(&self.stale)) else { return false };
         self.forget(key);
         effects.push(Effect::Write(key.0, key.1));
         true
+    }
+
+    /// Where a neighbour waits to make room, if it may.
+    fn waits_in(&mut self, state: State, mac: Option<[u8; 6]>) -> Option<&mut BTreeSet<(VrfId, u64, Key)>> {
+        match (state, mac) {
+            (_, None) => Some(&mut self.unresolved),
+            (State::Stale, Some(_)) => Some(&mut self.stale),
+            _ => None,
+        }
     }
 
     fn create(&mut self, key: Key, vrf: VrfId, state: State, mac: Option<[u8; 6]>, now: u64) {
@@ -316,8 +386,8 @@ impl Neighbours {
         if let Some(due) = due {
             self.timers.insert((due, key));
         }
-        if mac.is_none() {
-            self.unresolved.insert((vrf, now, key));
+        if let Some(list) = self.waits_in(state, mac) {
+            list.insert((vrf, now, key));
         }
     }
 
@@ -327,6 +397,7 @@ impl Neighbours {
             self.timers.remove(&(due, key));
         }
         self.unresolved.remove(&(entry.vrf, entry.since, key));
+        self.stale.remove(&(entry.vrf, entry.since, key));
         self.gone.insert(key, entry.slot);
         if let Some(count) = self.counts.get_mut(&entry.vrf) {
             *count -= 1;
@@ -339,13 +410,15 @@ impl Neighbours {
             self.timers.remove(&(due, key));
         }
         self.unresolved.remove(&(entry.vrf, entry.since, key));
+        self.stale.remove(&(entry.vrf, entry.since, key));
         (entry.state, entry.since, entry.tries) = (state, now, 0);
         entry.due = state.lasts().map(|lasts| now + lasts);
         if let Some(due) = entry.due {
             self.timers.insert((due, key));
         }
-        if entry.mac.is_none() {
-            self.unresolved.insert((entry.vrf, now, key));
+        let (vrf, mac) = (entry.vrf, entry.mac);
+        if let Some(list) = self.waits_in(state, mac) {
+            list.insert((vrf, now, key));
         }
         effects.push(Effect::Tell(key.0, key.1));
     }
@@ -372,12 +445,12 @@ impl Neighbours {
 }
 
 impl State {
-    /// How long a state lasts in itself.
+    /// How long a state lasts in itself, or until it is looked at again.
     const fn lasts(self) -> Option<u64> {
         match self {
             Self::Incomplete | Self::Probe => Some(RETRANSMIT),
             Self::Reachable => Some(REACHABLE),
-            Self::Stale => Some(STALE),
+            Self::Stale => Some(TRUSTED),
             Self::Failed => Some(FAILED),
             Self::Permanent => None,
         }
@@ -407,7 +480,7 @@ mod tests {
     struct Bench {
         neighbours: Neighbours,
         tables: tables::Neighbours,
-        needed: bool,
+        used: Use,
         /// Requests sent since last looked at: to everybody, to one.
         asked: (usize, usize),
     }
@@ -417,7 +490,7 @@ mod tests {
             Self {
                 neighbours: Neighbours::new(most),
                 tables: tables::Neighbours::default(),
-                needed: false,
+                used: Use::None,
                 asked: (0, 0),
             }
         }
@@ -436,12 +509,13 @@ mod tests {
         }
 
         fn need(&mut self, ip: Ip, now: u64) {
-            self.act(|neighbours, effects| neighbours.need(VRF, OUT, ip, now, effects));
+            let used = self.used;
+            self.act(|neighbours, effects| neighbours.need(VRF, OUT, ip, now, |_, _| used, effects));
         }
 
         fn tick(&mut self, now: u64) {
-            let needed = self.needed;
-            self.act(|neighbours, effects| neighbours.tick(now, |_, _| needed, effects));
+            let used = self.used;
+            self.act(|neighbours, effects| neighbours.tick(now, |_, _| used, effects));
         }
 
         fn answer(&mut self, ip: Ip, mac: [u8; 6], now: u64) {
@@ -449,7 +523,10 @@ mod tests {
         }
 
         fn hear(&mut self, heard: Heard, ours: bool, now: u64) {
-            self.act(|neighbours, effects| neighbours.heard(VRF, OUT, &heard, ours, now, effects));
+            let used = self.used;
+            self.act(|neighbours, effects| {
+                neighbours.heard((VRF, OUT), &heard, ours, now, |_, _| used, effects);
+            });
         }
 
         fn known(&self, ip: Ip) -> Option<tables::NeighbourState> {
@@ -507,7 +584,7 @@ mod tests {
     #[test]
     fn what_something_stands_on_is_probed_where_it_was_and_fails_if_it_is_gone() {
         let (mut bench, ip) = (Bench::new(10), ip("10.1.0.1"));
-        bench.needed = true;
+        bench.used = Use::Needed;
         bench.need(ip, 0);
         bench.answer(ip, MAC, 0);
         bench.tick(30_000);
@@ -574,5 +651,78 @@ mod tests {
         }
         bench.need(ips[1], 11);
         assert_eq!((bench.state(ips[1]), bench.neighbours.entries.len()), (None, 3));
+    }
+
+    #[test]
+    fn forged_requests_take_no_place_from_what_something_stands_on() {
+        let mut bench = Bench::new(3);
+        let forged = |n: u8| {
+            let ip = ip(&format!("10.1.0.{n}"));
+            Heard { ip, mac: Some(OTHER), solicited: false, overrides: true, asks: None }
+        };
+        for n in 1..=3 {
+            bench.hear(forged(n), true, n.into());
+        }
+        let gateway = ip("10.1.0.100");
+        bench.act(|neighbours, effects| neighbours.need(VRF, OUT, gateway, 4, |_, _| Use::None, effects));
+        assert_eq!((bench.asked.0, bench.state(gateway)), (1, Some(State::Incomplete)));
+        assert_eq!([1, 2, 3].map(|n| bench.state(forged(n).ip).is_some()), [false, true, true], "the oldest");
+        // More of them do not take the place of the gateway, which has not answered yet.
+        let uses = |_, ip| if ip == gateway { Use::Needed } else { Use::Resolved };
+        for n in 5..=9 {
+            let forged = forged(n);
+            bench.act(|neighbours, effects| {
+                neighbours.heard((VRF, OUT), &forged, true, n.into(), uses, effects);
+            });
+        }
+        assert_eq!(bench.state(gateway), Some(State::Incomplete));
+        assert_eq!([3, 7, 8, 9].map(|n| bench.state(forged(n).ip).is_some()), [false, false, true, true]);
+        assert_eq!(bench.neighbours.entries.len(), 3);
+    }
+
+    #[test]
+    fn a_stale_neighbour_that_packets_may_go_to_is_asked_and_forgotten_if_it_is_silent() {
+        let (mut bench, ip) = (Bench::new(10), ip("10.1.0.1"));
+        bench.used = Use::Resolved;
+        bench.need(ip, 0);
+        bench.answer(ip, MAC, 0);
+        bench.tick(30_000);
+        assert_eq!((bench.asked, bench.state(ip)), ((1, 0), Some(State::Stale)));
+        bench.tick(59_999);
+        bench.tick(60_000);
+        assert_eq!((bench.asked, bench.state(ip)), ((1, 1), Some(State::Probe)), "where it was");
+        bench.answer(ip, MAC, 60_001);
+        assert_eq!(bench.state(ip), Some(State::Reachable));
+        // It has another MAC and has told nobody.
+        for now in [90_001, 120_001, 121_001, 122_001] {
+            bench.tick(now);
+        }
+        assert_eq!((bench.asked, bench.known(ip)), ((1, 4), resolved(MAC)));
+        bench.tick(123_001);
+        assert_eq!((bench.known(ip), bench.state(ip)), (None, None));
+        bench.need(ip, 123_002);
+        assert_eq!(bench.asked.0, 2, "the next packet asks everybody");
+    }
+
+    #[test]
+    fn neighbours_that_grow_stale_together_are_asked_a_few_at_a_time() {
+        let mut bench = Bench::new(1_000);
+        bench.used = Use::Resolved;
+        for n in 0..100 {
+            let ip = ip(&format!("10.1.0.{n}"));
+            bench.need(ip, 0);
+            bench.answer(ip, MAC, 0);
+        }
+        bench.tick(30_000);
+        bench.tick(60_000);
+        bench.tick(60_500);
+        assert_eq!(bench.asked, (100, 64));
+        for n in 0..100 {
+            bench.answer(ip(&format!("10.1.0.{n}")), MAC, 60_600);
+        }
+        bench.tick(90_600);
+        bench.tick(120_600);
+        bench.tick(121_600);
+        assert_eq!(bench.asked.1, 64 + 64 + 64 + 36, "twice those asked first, whose answer is awaited");
     }
 }
