@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dpdk_sys as sys;
 
@@ -17,6 +17,8 @@ use crate::socket::{self, Placeholder};
 
 /// How long a virtio-user server waits for a peer that it has turned away once: peers try once a second.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the socket of a virtio-user server is kept after the last attempt to attach it.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// What is attached. Locked while a device is attached, set up, started, stopped or detached: drivers share
 /// threads and descriptors, and not all of them stand two such calls at once.
@@ -29,8 +31,8 @@ pub(crate) struct Attached {
     listening: Vec<String>,
     /// Paths of memif clients; one entry per device.
     memif_clients: Vec<String>,
-    /// Virtio-user servers whose peer has not come yet, by path.
-    waiting: HashMap<String, Placeholder>,
+    /// Virtio-user servers whose peer has not come yet, by path, and when they were last tried.
+    waiting: HashMap<String, (Placeholder, Instant)>,
     wires: Wires,
 }
 
@@ -103,6 +105,12 @@ impl Eal {
         Ok(Port::new(Shared::new(self, device, plugged)))
     }
 
+    /// Stops waiting for the peers of virtio-user servers that nobody has tried to attach for a minute: their sockets
+    /// go, and the paths are free. Call it now and then.
+    pub fn forget_abandoned(&self) {
+        self.attached().forget_abandoned(Instant::now());
+    }
+
     /// Stops waiting for the peer of a device that [`Eal::attach`] refused with
     /// [`DeviceError::NoPeer`]; its socket goes.
     pub fn forget(&self, device: &Device) {
@@ -133,17 +141,25 @@ impl Attached {
             // The driver waits for its peer with everything locked: call it when there is one.
             DeviceKind::VirtioUser { .. } => {
                 let placeholder = match self.waiting.remove(path) {
-                    Some(placeholder) => placeholder,
+                    Some((placeholder, _)) => placeholder,
                     None => Placeholder::new(field, path)?,
                 };
                 if !placeholder.peer_came() {
-                    self.waiting.insert(path.to_owned(), placeholder);
+                    self.waiting.insert(path.to_owned(), (placeholder, Instant::now()));
                     return Err(DeviceError::NoPeer { device: device.to_string() });
                 }
             }
-            _ => socket::make_free(field, path)?,
+            _ => {
+                // Whoever asked for a virtio-user server here wants another device now.
+                self.waiting.remove(path);
+                socket::make_free(field, path)?;
+            }
         }
         Ok(Some(path.to_owned()))
+    }
+
+    fn forget_abandoned(&mut self, now: Instant) {
+        self.waiting.retain(|_, (_, tried)| now.saturating_duration_since(*tried) < ABANDONED);
     }
 }
 
@@ -197,5 +213,35 @@ impl Plugged {
 fn remove_one(list: &mut Vec<String>, item: &str) {
     if let Some(index) = list.iter().position(|other| other == item) {
         list.swap_remove(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_peer_keeps_its_path_from_no_other_device_and_not_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let socket = || path.to_str().unwrap().to_owned();
+        let virtio = Device::new(DeviceKind::VirtioUser { socket: socket(), server: true });
+        let vhost = Device::new(DeviceKind::VhostUser { socket: socket(), server: true });
+        let mut attached = Attached::default();
+        let wait = |attached: &mut Attached| {
+            let refused = attached.prepare_socket(&virtio);
+            assert!(matches!(refused, Err(DeviceError::NoPeer { .. })), "{refused:?}");
+            assert!(path.exists());
+            Instant::now()
+        };
+        wait(&mut attached);
+        assert_eq!(attached.prepare_socket(&vhost).unwrap(), Some(socket()));
+        assert!(!path.exists(), "the driver makes it anew");
+
+        let tried = wait(&mut attached);
+        attached.forget_abandoned(tried + ABANDONED / 2);
+        assert!(path.exists(), "its peer may come yet");
+        attached.forget_abandoned(tried + ABANDONED);
+        assert!(!path.exists());
     }
 }

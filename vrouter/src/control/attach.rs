@@ -120,6 +120,7 @@ impl<P: Ports> Control<P> {
 
     /// Looks at every link. What went up or down is told to watchers, and tunnels leave dead uplinks.
     pub fn poll_links(&mut self) {
+        self.ports.forget_abandoned();
         let mut changed: Vec<(InterfaceId, Link)> = Vec::new();
         for (&id, attachment) in &mut self.attachments {
             let link = self.ports.link(attachment.port.port);

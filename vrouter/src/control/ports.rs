@@ -44,7 +44,8 @@ pub struct Link {
 
 /// The devices of this process. Called by the control thread only.
 pub trait Ports: Send {
-    /// Opens and starts a device. Nothing is left behind on failure.
+    /// Opens and starts a device. Nothing is left behind on failure, but for one thing: the socket of a virtio-user
+    /// server whose peer has not come stays for a minute, for the peer to find it before the next attempt.
     ///
     /// # Errors
     /// Why not, and what to do, in one sentence.
@@ -61,6 +62,10 @@ pub trait Ports: Send {
 
     /// Whether the device can carry packets.
     fn link(&mut self, port: PortId) -> Link;
+
+    /// Lets go of what refused devices left behind, if nobody has asked for them again. Called whenever links are
+    /// looked at.
+    fn forget_abandoned(&mut self) {}
 
     /// Which worker serves which receive queue.
     fn queues(&self, port: PortId) -> Vec<v1::QueueAssignment>;

@@ -211,6 +211,10 @@ impl Ports for DpdkPorts {
         }
     }
 
+    fn forget_abandoned(&mut self) {
+        self.eal.forget_abandoned();
+    }
+
     fn queues(&self, id: PortId) -> Vec<v1::QueueAssignment> {
         let receivers = self.ports.get(&id).map_or(&[][..], |attached| &attached.receivers);
         let assignment = |(queue, worker): (usize, &usize)| v1::QueueAssignment {

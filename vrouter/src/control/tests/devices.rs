@@ -108,6 +108,8 @@ struct Fussy {
     memory: MemoryPorts,
     configured: Vec<(u16, Option<[u8; 6]>)>,
     down: Vec<PortId>,
+    /// How often what was abandoned was to be forgotten.
+    tended: usize,
 }
 
 impl Ports for Fussy {
@@ -129,6 +131,9 @@ impl Ports for Fussy {
             return Link { up: false, reason: "cable pulled".to_owned() };
         }
         self.memory.link(port)
+    }
+    fn forget_abandoned(&mut self) {
+        self.tended += 1;
     }
     fn queues(&self, port: PortId) -> Vec<v1::QueueAssignment> {
         self.memory.queues(port)
@@ -162,6 +167,7 @@ fn a_link_that_goes_down_is_told_and_tunnels_leave_it() {
     let mut events = control.watchers().subscribe(crate::control::Topics::INTERFACES);
     control.poll_links();
     assert!(events.try_recv().is_err(), "nothing changed");
+    assert_eq!(control.ports().tended, 1, "what refused devices left behind goes");
     let port = control.tables().interface(InterfaceId(1)).unwrap().port.unwrap();
     control.ports().down.push(port);
     control.poll_links();
