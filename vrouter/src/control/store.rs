@@ -99,10 +99,19 @@ impl Store {
         })
     }
 
+    /// The interfaces of a VRF.
+    pub(crate) fn interfaces_in(&self, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
+        self.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| self.interface(user.interface()?))
+    }
+
+    /// The fabric interfaces of a VRF.
+    pub(crate) fn fabric_interfaces_in(&self, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
+        self.interfaces_in(vrf).filter(|spec| spec.role == Role::Fabric)
+    }
+
     /// The address that a fabric interface without one of this family (unnumbered) borrows from another of its VRF.
     pub(crate) fn lent_address(&self, vrf: VrfId, v6: bool) -> Option<Ip> {
-        let lenders = self.interfaces().filter(|spec| spec.role == Role::Fabric && spec.vrf == vrf);
-        lenders.filter_map(|spec| spec.routable_address(v6)).next()
+        self.fabric_interfaces_in(vrf).find_map(|spec| spec.routable_address(v6))
     }
 
     /// All pools of source NAT.

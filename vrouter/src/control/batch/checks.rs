@@ -2,15 +2,14 @@
 //! fit together. Every refusal names both ends.
 
 use ahash::AHashSet;
-use packet::encap::Encapsulation;
 
 use super::{Staged, View};
 use crate::{
     control::{
         fault::Fault,
         objects::{
-            FloatingIpSpec, InterfaceSpec, MAX_RULES, NextHopKind, NextHopSpec, ObjectKey, SourceNatSpec,
-            Spec, VrfSpec,
+            FloatingIpSpec, InterfaceSpec, MAX_LABEL, MAX_RULES, NextHopKind, NextHopSpec, ObjectKey,
+            SourceNatSpec, Spec, VrfSpec,
         },
         store::{Store, unique_name},
         text::mac_text,
@@ -211,9 +210,7 @@ fn members(view: &View<'_>, key: ObjectKey, spec: &NextHopSpec) -> Result<(), Fa
             NextHopKind::Vrf(_) | NextHopKind::Receive | NextHopKind::SourceNat(_) => {
                 return refuse("next_hop", format!("next_hop {} leads to no single end", other.id));
             }
-            NextHopKind::Tunnel(tunnel)
-                if tunnel.encapsulation != Encapsulation::Vxlan && member.label > 0xf_ffff =>
-            {
+            _ if other.is_mpls() && member.label > MAX_LABEL => {
                 let text = format!("{} is no MPLS label: 16 to 1048575 are", member.label);
                 return refuse("label", text);
             }

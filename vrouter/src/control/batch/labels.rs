@@ -2,20 +2,17 @@
 //! 24. The label of a route goes before that of an ecmp member, so groups are looked through. Both ends are looked at:
 //! routes that come, and next hops that begin to push MPLS under routes that are there already.
 
-use packet::{NextHopId, encap::Encapsulation};
+use packet::NextHopId;
 
 use super::{Staged, View, routes};
 use crate::control::{
     fault::{Code, Fault},
-    objects::{NextHopKind, NextHopSpec, ObjectKey, RouteKey, Spec},
+    objects::{MAX_LABEL, NextHopSpec, ObjectKey, RouteKey, Spec},
 };
-
-/// The highest MPLS label: more would be cut off on the wire.
-const HIGHEST: u32 = 0xf_ffff;
 
 /// The label of a route of the batch fits its next hop.
 pub(super) fn fits(view: &View<'_>, key: ObjectKey, next_hop: NextHopId, label: u32) -> Result<(), Fault> {
-    if label <= HIGHEST {
+    if label <= MAX_LABEL {
         return Ok(());
     }
     let Some(tunnel) =
@@ -79,14 +76,13 @@ fn mpls<'a>(
     spec: &'a NextHopSpec,
     look_up: impl Fn(NextHopId) -> Option<&'a NextHopSpec>,
 ) -> Option<NextHopId> {
-    let is_mpls = |spec: &NextHopSpec| matches!(&spec.kind, NextHopKind::Tunnel(tunnel) if tunnel.encapsulation != Encapsulation::Vxlan);
     let members = spec.members().iter().map(|member| member.next_hop);
-    let member = members.filter_map(look_up).find(|member| is_mpls(member));
-    if is_mpls(spec) { Some(spec.id) } else { member.map(|member| member.id) }
+    let member = members.filter_map(look_up).find(|member| member.is_mpls());
+    if spec.is_mpls() { Some(spec.id) } else { member.map(|member| member.id) }
 }
 
 /// A route of the store, untouched by the batch, whose label no MPLS tunnel carries.
 fn route_above(view: &View<'_>, staged: &Staged, id: NextHopId) -> Option<(RouteKey, u32)> {
-    let mut naming = routes::naming(view, id).filter(|(_, path)| path.label > HIGHEST);
-    naming.find(|(key, _)| !routes::is_staged(staged, key)).map(|(key, path)| (key, path.label))
+    let mut naming = routes::untouched(view, staged, id);
+    naming.find(|(_, path)| path.label > MAX_LABEL).map(|(key, path)| (key, path.label))
 }

@@ -107,7 +107,7 @@ fn deleted(view: &View<'_>, staged: &Staged) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn is_staged(staged: &Staged, key: &RouteKey) -> bool {
+fn is_staged(staged: &Staged, key: &RouteKey) -> bool {
     staged.routes.binary_search_by_key(key, |change| change.key).is_ok()
 }
 
@@ -135,19 +135,24 @@ fn next_hop_is_free(view: &View<'_>, staged: &Staged, id: NextHopId, released: u
     if released == used {
         return Ok(());
     }
-    match naming(view, id).find(|(key, _)| !is_staged(staged, key)) {
+    match untouched(view, staged, id).next() {
         None => Ok(()),
         Some((route, _)) => Err(in_use(view, ObjectKey::NextHop(id), route)),
     }
 }
 
-/// The routes of the store that name a next hop.
-pub(super) fn naming(view: &View<'_>, id: NextHopId) -> impl Iterator<Item = (RouteKey, Path)> {
+/// The routes that name a next hop and that the batch leaves alone.
+pub(super) fn untouched<'a>(
+    view: &View<'a>,
+    staged: &'a Staged,
+    id: NextHopId,
+) -> impl Iterator<Item = (RouteKey, Path)> + 'a {
     let store = view.store;
     store.route_uses(id).flat_map(move |(vrf, _)| {
         let first = RouteKey::first_of_vrf(vrf);
         let routes = store.routes.from(&first).take_while(move |(key, _)| key.vrf == vrf);
-        routes.filter(move |(_, path)| path.next_hop == id).map(|(&key, &path)| (key, path))
+        let naming = routes.filter(move |(_, path)| path.next_hop == id);
+        naming.filter(|(key, _)| !is_staged(staged, key)).map(|(&key, &path)| (key, path))
     })
 }
 

@@ -179,16 +179,6 @@ fn node_ports(store: &Store, interface: &InterfaceSpec) -> Arc<[NodePort]> {
     ports.collect()
 }
 
-/// The interfaces of a VRF.
-pub(super) fn in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.interface(user.interface()?))
-}
-
-/// The fabric interfaces of a VRF.
-pub(super) fn fabric_in_vrf(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<InterfaceSpec>> {
-    in_vrf(store, vrf).filter(|spec| spec.role == Role::Fabric)
-}
-
 /// The floating IPs of a public VRF.
 pub(super) fn floating_ips_in(store: &Store, vrf: VrfId) -> impl Iterator<Item = &Arc<FloatingIpSpec>> {
     store.referrers(ObjectKey::Vrf(vrf)).filter_map(|user| store.floating_ip(user.floating_ip()?))

@@ -188,15 +188,13 @@ impl Compiler {
             }
             Spec::SourceNat(spec) => source_nats::follow(cx.store, spec, dirty),
             Spec::LinkLocalService(spec) => {
-                let users = spec.vrfs.iter().flat_map(|&vrf| interfaces::in_vrf(cx.store, vrf));
+                let users = spec.vrfs.iter().flat_map(|&vrf| cx.store.interfaces_in(vrf));
                 dirty.interfaces.extend(users.map(|spec| spec.id));
             }
             Spec::FloatingIp(spec) => {
                 dirty.interfaces.extend(&spec.interfaces);
                 if spec.node_port.is_some() {
-                    dirty
-                        .interfaces
-                        .extend(interfaces::fabric_in_vrf(cx.store, spec.vrf).map(|spec| spec.id));
+                    dirty.interfaces.extend(cx.store.fabric_interfaces_in(spec.vrf).map(|spec| spec.id));
                 }
             }
             Spec::Flow(spec) => dirty.interfaces.extend([spec.key.interface]),

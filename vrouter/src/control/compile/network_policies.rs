@@ -7,7 +7,7 @@ use flow::policy::RuleSet;
 use flow::policy::network::{CompiledNetworkPolicy, NetworkPolicy};
 use packet::VrfId;
 
-use super::{Compiler, Context, Dirty, Slots, interfaces::in_vrf, rule_slots::Numbered};
+use super::{Compiler, Context, Dirty, Slots, rule_slots::Numbered};
 use crate::control::{
     batch::Staged,
     objects::{ObjectKey, Spec, VrfSpec},
@@ -72,7 +72,7 @@ impl Compiler {
             dirty.vrfs.insert(network);
             if had_any == ids.is_empty() {
                 // Its workloads need the flow stage now, or do not any more.
-                dirty.interfaces.extend(in_vrf(cx.store, network).map(|spec| spec.id));
+                dirty.interfaces.extend(cx.store.interfaces_in(network).map(|spec| spec.id));
             }
         }
     }

@@ -9,10 +9,7 @@ use flow::{
 };
 use packet::{Address, VrfId};
 
-use super::{
-    Compiler, Context, Dirty,
-    interfaces::{fabric_in_vrf, in_vrf},
-};
+use super::{Compiler, Context, Dirty};
 use crate::{
     control::{
         objects::{InterfaceSpec, ObjectKey, SourceNatSpec},
@@ -64,7 +61,7 @@ impl Compiler {
         let outside = |address: &Ip| OutsideAddress {
             address: address.address,
             v6: address.v6,
-            own: fabric_in_vrf(store, spec.vrf).any(|interface| interface.has_address(*address)),
+            own: store.fabric_interfaces_in(spec.vrf).any(|interface| interface.has_address(*address)),
             pool: self.port_pools.of(spec, *address),
         };
         SourceNat {
@@ -81,8 +78,8 @@ impl Compiler {
 pub(super) fn follow(store: &Store, spec: &SourceNatSpec, dirty: &mut Dirty) {
     dirty.source_nats.insert(spec.id);
     dirty.interfaces.extend(&spec.interfaces);
-    dirty.interfaces.extend(spec.vrfs.iter().flat_map(|&vrf| in_vrf(store, vrf)).map(|spec| spec.id));
-    dirty.interfaces.extend(fabric_in_vrf(store, spec.vrf).map(|spec| spec.id));
+    dirty.interfaces.extend(spec.vrfs.iter().flat_map(|&vrf| store.interfaces_in(vrf)).map(|spec| spec.id));
+    dirty.interfaces.extend(store.fabric_interfaces_in(spec.vrf).map(|spec| spec.id));
 }
 
 /// A fabric interface may come or go with an address that pools share: who uses them has to know.

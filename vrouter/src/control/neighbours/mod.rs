@@ -196,7 +196,7 @@ impl Neighbours {
             return;
         }
         if !moved && heard.solicited && entry.state == State::Reachable {
-            return self.renew(key, now);
+            return self.set_timer(key, Some(now + REACHABLE));
         }
         if !moved && !heard.solicited {
             return;
@@ -241,9 +241,9 @@ impl Neighbours {
                 }
                 (State::Reachable, _) => self.enter(key, State::Stale, now, effects),
                 (State::Stale, Use::Resolved) if self.may_probe(now) => self.probe(key, now, effects),
-                (State::Stale, Use::Resolved) => self.look_again(key, now + RETRANSMIT),
+                (State::Stale, Use::Resolved) => self.set_timer(key, Some(now + RETRANSMIT)),
                 (State::Stale, Use::None) if now < entry.since + STALE => {
-                    self.look_again(key, entry.since + STALE);
+                    self.set_timer(key, Some(entry.since + STALE));
                 }
                 // Whoever has a packet for it asks everybody, so a new MAC is found at once.
                 (State::Probe | State::Stale | State::Failed, _) => {
@@ -276,14 +276,6 @@ impl Neighbours {
         }
         self.probed.1 += 1;
         self.probed.1 <= PROBES
-    }
-
-    /// Leaves a neighbour as it is until `due`.
-    fn look_again(&mut self, key: Key, due: u64) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.due = Some(due);
-            self.timers.insert((due, key));
-        }
     }
 
     /// An interface went, or moved to another VRF.
@@ -380,24 +372,33 @@ impl Neighbours {
             self.slots += 1;
             self.slots - 1
         });
-        let due = state.lasts().map(|lasts| now + lasts);
-        self.entries.insert(key, Entry { state, mac, vrf, slot, since: now, due, tries: 0 });
+        self.entries.insert(key, Entry { state, mac, vrf, slot, since: now, due: None, tries: 0 });
+        self.set_timer(key, state.lasts().map(|lasts| now + lasts));
         *self.counts.entry(vrf).or_default() += 1;
-        if let Some(due) = due {
-            self.timers.insert((due, key));
-        }
         if let Some(list) = self.waits_in(state, mac) {
             list.insert((vrf, now, key));
         }
     }
 
-    fn forget(&mut self, key: Key) {
-        let Some(entry) = self.entries.remove(&key) else { return };
-        if let Some(due) = entry.due {
-            self.timers.remove(&(due, key));
+    /// When a neighbour is looked at next, and no more at the time before.
+    fn set_timer(&mut self, key: Key, due: Option<u64>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let before = std::mem::replace(&mut entry.due, due);
+        before.map(|due| self.timers.remove(&(due, key)));
+        self.timers.extend(due.map(|due| (due, key)));
+    }
+
+    /// It does not wait to make room any more.
+    fn unlist(&mut self, key: Key, entry: &Entry) {
+        for list in [&mut self.unresolved, &mut self.stale] {
+            list.remove(&(entry.vrf, entry.since, key));
         }
-        self.unresolved.remove(&(entry.vrf, entry.since, key));
-        self.stale.remove(&(entry.vrf, entry.since, key));
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.set_timer(key, None);
+        let Some(entry) = self.entries.remove(&key) else { return };
+        self.unlist(key, &entry);
         self.gone.insert(key, entry.slot);
         if let Some(count) = self.counts.get_mut(&entry.vrf) {
             *count -= 1;
@@ -405,18 +406,13 @@ impl Neighbours {
     }
 
     fn enter(&mut self, key: Key, state: State, now: u64, effects: &mut Vec<Effect>) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        if let Some(due) = entry.due {
-            self.timers.remove(&(due, key));
+        let Some(before) = self.entries.get(&key).copied() else { return };
+        self.unlist(key, &before);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            (entry.state, entry.since, entry.tries) = (state, now, 0);
         }
-        self.unresolved.remove(&(entry.vrf, entry.since, key));
-        self.stale.remove(&(entry.vrf, entry.since, key));
-        (entry.state, entry.since, entry.tries) = (state, now, 0);
-        entry.due = state.lasts().map(|lasts| now + lasts);
-        if let Some(due) = entry.due {
-            self.timers.insert((due, key));
-        }
-        let (vrf, mac) = (entry.vrf, entry.mac);
+        self.set_timer(key, state.lasts().map(|lasts| now + lasts));
+        let (vrf, mac) = (before.vrf, before.mac);
         if let Some(list) = self.waits_in(state, mac) {
             list.insert((vrf, now, key));
         }
@@ -425,22 +421,9 @@ impl Neighbours {
 
     fn ask(&mut self, key: Key, now: u64, effects: &mut Vec<Effect>) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        if let Some(due) = entry.due {
-            self.timers.remove(&(due, key));
-        }
         entry.tries += 1;
-        entry.due = Some(now + RETRANSMIT);
-        self.timers.insert((now + RETRANSMIT, key));
         effects.push(Effect::Ask(key.0, key.1, entry.mac));
-    }
-
-    /// Another answer of a reachable neighbour.
-    fn renew(&mut self, key: Key, now: u64) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        if let Some(due) = entry.due.replace(now + REACHABLE) {
-            self.timers.remove(&(due, key));
-        }
-        self.timers.insert((now + REACHABLE, key));
+        self.set_timer(key, Some(now + RETRANSMIT));
     }
 }
 

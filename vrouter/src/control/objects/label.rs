@@ -9,7 +9,7 @@ use crate::control::fault::Invalid;
 /// The highest VNI (24 bits).
 pub(super) const MAX_VNI: u32 = 0xff_ffff;
 /// The highest MPLS label (20 bits).
-pub(super) const MAX_LABEL: u32 = 0xf_ffff;
+pub(crate) const MAX_LABEL: u32 = 0xf_ffff;
 /// The lowest label that is not reserved (RFC 3032 §2.1).
 pub(super) const MIN_LABEL: u32 = 16;
 

@@ -22,7 +22,7 @@ use fields::{
 pub(crate) use floating_ip::FloatingIpSpec;
 pub(crate) use flow::{FlowKey, FlowSpec};
 pub(crate) use interface::InterfaceSpec;
-pub(crate) use label::{LabelSpec, Target, VniSpec};
+pub(crate) use label::{LabelSpec, MAX_LABEL, Target, VniSpec};
 pub(crate) use link_local::LinkLocalSpec;
 pub(crate) use network_policy::{MAX_RULES, NetworkPolicySpec};
 pub(crate) use next_hop::{EcmpSpec, FIRST_INTERNAL, NextHopKind, NextHopSpec, TunnelSpec};

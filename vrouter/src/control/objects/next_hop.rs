@@ -256,6 +256,11 @@ impl NextHopSpec {
         }
     }
 
+    /// Whether it is a tunnel that pushes MPLS labels.
+    pub(crate) fn is_mpls(&self) -> bool {
+        matches!(&self.kind, NextHopKind::Tunnel(tunnel) if tunnel.encapsulation != Encapsulation::Vxlan)
+    }
+
     /// The members of an ecmp group; none for other kinds.
     pub(crate) fn members(&self) -> &[EcmpMember] {
         match &self.kind {
