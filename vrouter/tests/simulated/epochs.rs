@@ -1,18 +1,15 @@
 //! A change concerns the sessions that rest on it, at their next packet, and costs the others nothing (SEMANTICS 17).
 
-use etherparse::PacketBuilder;
 use vrouter::simulator::Simulator;
 
-use super::{from_node, neighbours, node, put, send, tunnel, udp, workload};
+use super::{from_node, neighbours, node, packet, put, send, tunnel, udp, workload};
 
 const WORKLOAD: [u8; 4] = [10, 1, 1, 3];
 const REMOTE: [u8; 4] = [10, 9, 1, 1];
 
 /// What a node says to the workload, with the label of the VRF that its network is leaked into.
 fn from_fabric(node: u8) -> Vec<u8> {
-    let mut inner = Vec::new();
-    PacketBuilder::ipv4(REMOTE, WORKLOAD, 63).udp(2000, 1000).write(&mut inner, &[0; 8]).unwrap();
-    from_node(node, 20, &inner)
+    from_node(node, 20, &packet(REMOTE, WORKLOAD, (2000, 1000)))
 }
 
 #[test]
@@ -51,12 +48,8 @@ fn a_session_by_label_hears_when_the_next_hop_leads_elsewhere() {
 "#;
     let mut node = node(100, &objects);
     neighbours(&mut node, &["10.1.0.101"]);
-    let packet = |label, port| {
-        let mut inner = Vec::new();
-        PacketBuilder::ipv4(REMOTE, WORKLOAD, 63).udp(port, 1000).write(&mut inner, &[0; 8]).unwrap();
-        [from_node(101, label, &inner)]
-    };
-    let packets = [packet(20, 2000), packet(21, 2001)];
+    let by_label = |label, port| [from_node(101, label, &packet(REMOTE, WORKLOAD, (port, 1000)))];
+    let packets = [by_label(20, 2000), by_label(21, 2001)];
     let receivers = |node: &mut Simulator| packets.each_ref().map(|packet| send(node, 1, packet)[0].0.0);
     assert_eq!([receivers(&mut node), receivers(&mut node)], [[2, 2], [2, 2]]);
     put(&mut node, "- next_hop: {id: 20, interface: {interface: 3}}");

@@ -96,6 +96,13 @@ fn syn(id: u8, source: [u8; 4], destination: [u8; 4], ports: (u16, u16)) -> Vec<
     frame
 }
 
+/// A UDP packet without a frame, as another node sends it.
+fn packet(source: [u8; 4], destination: [u8; 4], ports: (u16, u16)) -> Vec<u8> {
+    let mut packet = Vec::new();
+    PacketBuilder::ipv4(source, destination, 63).udp(ports.0, ports.1).write(&mut packet, &[0; 8]).unwrap();
+    packet
+}
+
 /// MPLS over UDP from another node, 10.1.0.`node`, around a packet.
 fn from_node(node: u8, label: u32, packet: &[u8]) -> Vec<u8> {
     let payload = [&(label << 12 | 1 << 8 | 63).to_be_bytes(), packet].concat();

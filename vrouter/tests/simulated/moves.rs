@@ -1,10 +1,9 @@
 //! A conversation goes on when one of its ends moves between this node and another (SEMANTICS 2).
 
-use etherparse::PacketBuilder;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{Ends, delete, ends, from_node, inside, neighbours, node, put, send, udp, workload};
+use super::{Ends, delete, ends, from_node, inside, neighbours, node, packet, put, send, udp, workload};
 
 const A: [u8; 4] = [10, 1, 1, 3];
 const X: [u8; 4] = [10, 9, 1, 1];
@@ -72,9 +71,7 @@ fn x_sends(node: &mut Simulator, scene: Scene, local: bool) {
     let left = if local {
         send(node, 3, &[udp(3, X, to, (2000, 1000))])
     } else {
-        let mut inner = Vec::new();
-        PacketBuilder::ipv4(X, to, 63).udp(2000, 1000).write(&mut inner, &[0; 8]).unwrap();
-        send(node, 1, &[from_node(101, 16, &inner)])
+        send(node, 1, &[from_node(101, 16, &packet(X, to, (2000, 1000)))])
     };
     let [(interface, frame)] = &left[..] else { panic!("{scene:?}: X's packet was lost") };
     assert_eq!((*interface, innermost(*interface, frame)), (InterfaceId(2), (X, A, 2000, 1000)), "{scene:?}");

@@ -1,13 +1,11 @@
 //! Network policies between a red and a blue network (SEMANTICS 4, 17, 29).
 
-use etherparse::{
-    Icmpv4Type, NetSlice, PacketBuilder, SlicedPacket, TransportSlice, icmpv4::DestUnreachableHeader,
-};
+use etherparse::{Icmpv4Type, NetSlice, SlicedPacket, TransportSlice, icmpv4::DestUnreachableHeader};
 use flow::policy::RuleSet;
 use packet::InterfaceId;
 use vrouter::simulator::Simulator;
 
-use super::{delete, drops, ends, ethernet, from_node, neighbours, node, put, send, syn, udp};
+use super::{delete, drops, ends, ethernet, from_node, neighbours, node, packet, put, send, syn, udp};
 
 const RED: [u8; 4] = [100, 0, 0, 3];
 const BLUE: [u8; 4] = [2, 0, 0, 252];
@@ -224,11 +222,7 @@ fn what_comes_out_of_a_tunnel_is_judged_by_the_receivers_network() {
 - route: {vrf: 2, prefix: 100.0.0.0/24, next_hop: 101, network: 1}
 ",
     );
-    let from_fabric = |source: [u8; 4]| {
-        let mut inner = Vec::new();
-        PacketBuilder::ipv4(source, BLUE, 63).udp(4000, 5000).write(&mut inner, &[0; 8]).unwrap();
-        [from_node(101, 16, &inner)]
-    };
+    let from_fabric = |source: [u8; 4]| [from_node(101, 16, &packet(source, BLUE, (4000, 5000)))];
     let red = [100, 0, 0, 9];
     put(&mut node, &policy(JOINED));
     assert_eq!(send(&mut node, 1, &from_fabric(red)).len(), 1);
